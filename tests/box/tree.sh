@@ -1,0 +1,30 @@
+#!/bin/bash
+# Prints the path of a Debian tree to boot with "box -root", making it when it is not there yet.
+#
+# usage: tree.sh [SUITE]      (trixie: Debian 13, systemd 257)
+#
+# A tree is kept below $BERTH_CACHE (/var/cache/berth), named by what is in it, so another package list is another
+# tree. It appears by rename(2), complete or not at all.
+set -euo pipefail
+
+suite=${1:-trixie}
+packages=systemd,systemd-sysv,dbus,polkitd,busybox-static,iproute2,procps
+cache=${BERTH_CACHE:-/var/cache/berth}
+tree=$cache/$suite-$(printf '%s' "$suite $packages" | sha256sum | cut -c1-12)
+
+if [ ! -d "$tree" ]; then
+	mkdir -p "$cache"
+	exec 9>"$cache/lock"
+	flock 9
+fi
+if [ ! -d "$tree" ]; then
+	temporary=$(mktemp -d "$cache/.$suite-XXXXXX")
+	trap 'rm -rf --one-file-system "$temporary"' EXIT
+	printf 'tree.sh: making a %s tree, kept in %s\n' "$suite" "$tree" >&2
+	mmdebstrap --quiet --variant=minbase --include="$packages" \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--aptopt='Apt::Install-Recommends "false"' "$suite" "$temporary/tree" >&2
+	chmod 0755 "$temporary/tree"
+	mv -T "$temporary/tree" "$tree"
+fi
+printf '%s\n' "$tree"
