@@ -14,7 +14,7 @@ import (
 type ClientConfig struct {
 	// Path is the keeper's socket.
 	Path string
-	// OnRecord is called with every change of every process, in order, from the client's one reader goroutine; nil
+	// OnRecord is called with every change of every process after its launch, in order, from the client's one reader goroutine; nil
 	// asks for no records. It must not block long and must not call methods of the Client that wait.
 	OnRecord func(Record)
 	// OnLost is called once when the connection is lost, from the reader goroutine after the last OnRecord, but not

@@ -104,7 +104,10 @@ func refuseKey(c code, key string) *refusal {
 }
 
 func refuseError(op string, err error) *refusal {
-	var errno syscall.Errno
+	return refuse(codeFailed, errnoOf(err), op+": "+err.Error())
+}
+
+func errnoOf(err error) (errno syscall.Errno) {
 	errors.As(err, &errno)
-	return refuse(codeFailed, errno, op+": "+err.Error())
+	return errno
 }

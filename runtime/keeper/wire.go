@@ -97,7 +97,7 @@ func decodeRequest(b []byte, nfds int) (request, error) {
 	case r.op == opHello:
 		d.bad = d.u32() != magic || d.bad
 		r.version, r.flags = d.u32(), d.u32()
-		d.bad = d.bad || r.flags&^helloRecords != 0
+		d.bad = d.bad || r.version == Version && r.flags&^helloRecords != 0 // another version may have more flags
 	case r.op == opList:
 		r.after = d.u64()
 	default:
