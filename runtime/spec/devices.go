@@ -55,10 +55,11 @@ func (c *checker) device(at string, d *specs.LinuxDevice) {
 		c.fileMode(at+".fileMode", *d.FileMode, mode)
 	}
 	c.deviceNumbers(at, &d.Major, &d.Minor, refDevices)
-	for name, id := range map[string]*uint32{"uid": d.UID, "gid": d.GID} {
-		if id != nil {
-			c.id(join(at, name), *id, refDevices)
-		}
+	if d.UID != nil {
+		c.id(at+".uid", *d.UID, refDevices)
+	}
+	if d.GID != nil {
+		c.id(at+".gid", *d.GID, refDevices)
 	}
 }
 

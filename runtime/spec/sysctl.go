@@ -30,7 +30,7 @@ func notInSysctl(r rune) bool {
 	return r > 0x7f || !isAlphanumeric(byte(r)) && !strings.ContainsRune("_-:.", r)
 }
 
-// sysctlScopes tells which namespace a sysctl belongs to; all others are the host's. See ipc_namespaces(7),
+// sysctlScope tells which namespace a sysctl belongs to; all others are the host's. See ipc_namespaces(7),
 // uts_namespaces(7), network_namespaces(7).
 func sysctlScope(parts []string) (typ specs.LinuxNamespaceType, ok bool) {
 	name := strings.Join(parts, "/")
@@ -89,9 +89,10 @@ func (c *checker) sysctlValue(at, file, value string) {
 	case len(value) > most:
 		c.errorf(at, refSysctl, "has %d bytes; at most %d are possible", len(value), most)
 	}
-	for other, set := range map[string]string{"hostname": c.spec.Hostname, "domainname": c.spec.Domainname} {
-		if file == "kernel/"+other && set != "" && set != value {
-			c.errorf(at, refSysctl, "%s contradicts %s, which is %s", quote(value), other, quote(set))
-		}
+	switch {
+	case file == "kernel/hostname" && c.spec.Hostname != "" && c.spec.Hostname != value:
+		c.errorf(at, refSysctl, "%s contradicts hostname, which is %s", quote(value), quote(c.spec.Hostname))
+	case file == "kernel/domainname" && c.spec.Domainname != "" && c.spec.Domainname != value:
+		c.errorf(at, refSysctl, "%s contradicts domainname, which is %s", quote(value), quote(c.spec.Domainname))
 	}
 }
