@@ -34,7 +34,7 @@ func newBox(opts options) (*box, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup2 tree: %w", err)
 	}
-	name := fmt.Sprintf("%s%d", groupPrefix, os.Getpid())
+	name := groupName(os.Getpid())
 	reaper, err := startReaper(tree, name)
 	if err != nil {
 		return nil, errors.Join(err, tree.dir.Close())
@@ -130,6 +130,9 @@ func (b *box) startInit(host *hostDir) error {
 // close ends the box: every process killed, the cgroup removed. Mounts go with the last process.
 func (b *box) close() error {
 	err := b.reaper.finish()
+	if err != nil { // it was killed: its work is this process's then
+		err = b.tree.remove(groupName(os.Getpid()))
+	}
 	if b.init != nil {
 		<-b.ended
 		err = errors.Join(err, unix.Close(b.pidfd))

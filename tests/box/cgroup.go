@@ -16,6 +16,9 @@ import (
 // an owner is left from a box that was killed together with its reaper, and any later box removes it.
 const groupPrefix = "berth-box-"
 
+// groupName is the cgroup of the box that a process runs.
+func groupName(pid int) string { return fmt.Sprintf("%s%d", groupPrefix, pid) }
+
 // removeTimeout bounds the wait for killed processes to be gone.
 const removeTimeout = 20 * time.Second
 

@@ -79,7 +79,7 @@ func (b *box) startCommand() (*exec.Cmd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find working directory: %w", err)
 	}
-	path := fmt.Sprintf("%s/%s", b.tree.path(fmt.Sprintf("%s%d", groupPrefix, os.Getpid())), commandGroup)
+	path := b.tree.path(groupName(os.Getpid())) + "/" + commandGroup
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return nil, err
 	}

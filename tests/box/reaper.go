@@ -46,7 +46,7 @@ func (r *reaper) finish() error {
 		return fmt.Errorf("close lifeline: %w", err)
 	}
 	if err := r.command.Wait(); err != nil {
-		return fmt.Errorf("clear up: %s: %w (the next box tries again)", reaperName, err)
+		return fmt.Errorf("clear up: %s: %w", reaperName, err)
 	}
 	return nil
 }
