@@ -1,99 +1,145 @@
-// Package scope manages the transient scopes of containers over the system bus.
 package scope
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/berth-project/berth/unit"
-	"golang.org/x/sys/unix"
 )
 
 // Config configures a Manager. The zero value is a manager on the system bus that controls nothing.
+//
+// The callbacks are called one after the other from one goroutine that does nothing else, in the order of the
+// events; they may call the Manager, but not Close, which waits for them.
 type Config struct {
 	// Address is the D-Bus address; empty means the system bus.
 	Address string
-	// Controller is a bus name; empty means none. It becomes the Controller property of every scope started.
+	// Controller is the bus name systemd sends RequestStop to, for every scope started. Empty means the
+	// manager's own connection if OnRequestStop is set, else none. When the owner of the name leaves the bus
+	// the scopes it controlled have no controller any more, for good (systemd sets it only at creation);
+	// systemd then stops them by itself, by signals.
 	Controller string
 	// Logger gets what no caller can be told; nil discards.
 	Logger *slog.Logger
-	// OnRequestStop is called when systemd asks the controller to stop a scope. Called from one goroutine, in
-	// order; it must not block.
+	// OnRequestStop is called when systemd asks the manager's own connection to stop a scope. systemd waits
+	// TimeoutStopUSec and then kills.
 	OnRequestStop func(scope string)
-	// OnRemoved is called when systemd has unloaded a berth scope. Same rules.
+	// OnRemoved is called when systemd has unloaded a container's scope.
 	OnRemoved func(scope string)
+	// OnResync is called when the bus or systemd was away and is back: events may have been missed, List tells.
+	OnResync func()
 }
 
-// StartRequest is what Start needs.
-type StartRequest struct {
-	Name       string          // full unit name
-	PIDs       []int           // the processes to put into the scope
-	PIDFD      int             // pidfd of the leader, -1 for none; used instead of PIDs where systemd knows PIDFDs (254)
-	Properties []unit.Property // besides PIDs, PIDFDs and Controller
-	Timeout    time.Duration   // for the whole start; 0 means DefaultTimeout
+// Manager starts, stops and watches scopes. Its methods may be called from any goroutine. While the bus or
+// systemd is away they wait for it as long as their context and their time limit let them.
+type Manager struct {
+	cfg    Config
+	ctx    context.Context // done when closed
+	cancel context.CancelFunc
+	reqs   chan func(*owner)
+	calls  *queue[func()]
+	wg     sync.WaitGroup // the owner, the callbacks, clean-ups
 }
 
-// Info describes one loaded scope.
-type Info struct {
-	Name        string
-	Description string
-	LoadState   string
-	ActiveState string // "active", "deactivating", "failed" ...
-	SubState    string // "running", "abandoned", "stop-sigterm", "failed" ...
+// New connects to the bus and subscribes to systemd. It needs the right to talk to systemd, so in practice root.
+func New(ctx context.Context, cfg Config) (*Manager, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, linkTimeout, ErrTimeout)
+	defer stop()
+	b, err := dial(ctx, cfg.Address)
+	if err != nil {
+		return nil, err
+	}
+	l, err := b.open(ctx)
+	if err != nil {
+		b.conn.Close()
+		return nil, err
+	}
+	m := &Manager{cfg: cfg, reqs: make(chan func(*owner)), calls: newQueue[func()]()}
+	m.ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	o := newOwner(m, l)
+	m.wg.Go(o.run)
+	m.wg.Go(m.runCallbacks)
+	return m, nil
 }
 
-// Process is one process of a scope.
-type Process struct {
-	ControlGroup string // relative to the cgroup root
-	PID          int
-	Command      string
-}
-
-// Manager starts, stops and watches scopes. All methods may be called from any goroutine.
-type Manager struct{}
-
-// New connects and subscribes.
-func New(ctx context.Context, cfg Config) (*Manager, error) { return nil, errors.ErrUnsupported }
-
-// Close ends the manager; calls under way fail with ErrDisconnected.
-func (m *Manager) Close() error { return nil }
-
-// Version is systemd's version, for example 252.
-func (m *Manager) Version() int { return 0 }
-
-// Start starts a scope and returns when its job is done. On any failure nothing it created is left.
-func (m *Manager) Start(ctx context.Context, r StartRequest) error { return nil }
-
-// Stop stops the unit and waits for the job.
-func (m *Manager) Stop(ctx context.Context, name string) error { return nil }
-
-// Kill sends sig to the processes of the unit; whom is "all", "main" or "control" as in KillUnit.
-func (m *Manager) Kill(ctx context.Context, name, whom string, sig unix.Signal) error { return nil }
-
-// Freeze suspends every process of the unit.
-func (m *Manager) Freeze(ctx context.Context, name string) error { return nil }
-
-// Thaw is the inverse of Freeze.
-func (m *Manager) Thaw(ctx context.Context, name string) error { return nil }
-
-// ControlGroup is the unit's cgroup, relative to the cgroup root.
-func (m *Manager) ControlGroup(ctx context.Context, name string) (string, error) { return "", nil }
-
-// WaitRemoved returns when systemd has unloaded the unit, at once if it is not loaded; then its name is free.
-func (m *Manager) WaitRemoved(ctx context.Context, name string) error { return nil }
-
-// Remove kills, stops and unloads the unit and waits until it is gone; no error if there is none.
-func (m *Manager) Remove(ctx context.Context, name string) error { return nil }
-
-// List lists the loaded scopes of containers.
-func (m *Manager) List(ctx context.Context) ([]Info, error) { return nil, nil }
-
-// Processes lists the processes of the unit, those of its subgroups included.
-func (m *Manager) Processes(ctx context.Context, name string) ([]Process, error) { return nil, nil }
-
-// SetProperties changes properties of the running unit (not persistently).
-func (m *Manager) SetProperties(ctx context.Context, name string, props []unit.Property) error {
+// Close closes the connection and waits for all goroutines of the manager. Calls under way fail with ErrClosed.
+// The scopes stay.
+func (m *Manager) Close() error {
+	m.cancel()
+	m.wg.Wait()
 	return nil
+}
+
+// Version is systemd's version, for example 252; 0 when the manager is closed or systemd is away.
+func (m *Manager) Version() int {
+	l, _, err := m.current()
+	if err != nil || l == nil {
+		return 0
+	}
+	return l.version
+}
+
+// do runs f on the owner's goroutine and waits for it.
+func (m *Manager) do(f func(*owner)) error {
+	done := make(chan struct{})
+	select {
+	case m.reqs <- func(o *owner) { f(o); close(done) }:
+		<-done
+		return nil
+	case <-m.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// current returns the link, or nil and a channel that is closed when there is a new one.
+func (m *Manager) current() (l *link, changed <-chan struct{}, err error) {
+	err = m.do(func(o *owner) { l, changed = o.link, o.changed })
+	return l, changed, err
+}
+
+// ready returns the link, waiting for one.
+func (m *Manager) ready(ctx context.Context) (*link, error) {
+	for {
+		l, changed, err := m.current()
+		if l != nil || err != nil {
+			return l, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrDisconnected, context.Cause(ctx))
+		case <-m.ctx.Done():
+			return nil, ErrClosed
+		}
+	}
+}
+
+func (m *Manager) runCallbacks() {
+	for {
+		select {
+		case <-m.calls.ready:
+			for _, f := range m.calls.take() {
+				f()
+			}
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+// limited adds a time limit to ctx whose end is ErrTimeout.
+func limited(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, ErrTimeout)
+}
+
+// isOurs tells the scopes of containers.
+func isOurs(name string) bool {
+	_, ok := unit.ParseScopeName(name)
+	return ok
 }

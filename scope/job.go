@@ -1,0 +1,127 @@
+package scope
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// job is a request that systemd answers with a job.
+type job struct {
+	m     *Manager
+	req   request
+	link  *link
+	reply chan *dbus.Call // nil once the reply was taken
+	end   *jobWaiter
+}
+
+// begin registers for the end of the job and sends the request that build makes for the link. On success the
+// caller must call forget.
+func (m *Manager) begin(ctx context.Context, name string, build func(*link) (request, error)) (*job, error) {
+	for {
+		j := &job{m: m}
+		if err := m.do(func(o *owner) {
+			if j.link = o.link; j.link != nil {
+				j.end = o.watchJob(name)
+			}
+		}); err != nil {
+			return nil, err
+		}
+		if j.link == nil {
+			if _, err := m.ready(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		var err error
+		if j.req, err = build(j.link); err != nil {
+			j.forget()
+			return nil, err
+		}
+		j.reply = j.link.send(j.req)
+		return j, nil
+	}
+}
+
+// forget ends the interest in the job.
+func (j *job) forget() {
+	_ = j.m.do(func(o *owner) { o.forgetJob(j.end) }) // ErrClosed: there is nothing left to forget
+}
+
+// accepted waits for the reply to the request: the job exists.
+func (j *job) accepted(ctx context.Context) error {
+	select {
+	case c := <-j.reply:
+		j.reply = nil
+		return j.take(c)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (j *job) take(c *dbus.Call) error {
+	var path dbus.ObjectPath
+	err := c.Err
+	if err == nil {
+		if err = dbus.Store(c.Body, &path); err == nil {
+			return j.m.do(func(o *owner) { o.expect(j.end, path) })
+		}
+	}
+	return j.m.callError(j.req, err)
+}
+
+// ended waits for the end of the job.
+func (j *job) ended(ctx context.Context) error {
+	select {
+	case result := <-j.end.done:
+		return j.result(result)
+	case <-j.link.lost:
+		return j.lost()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (j *job) result(r JobResult) error {
+	if r == JobDone {
+		return nil
+	}
+	return &JobError{Unit: j.req.unit, Result: r}
+}
+
+// lost is the end of a job whose link is lost: it may have been told just before.
+func (j *job) lost() error {
+	select {
+	case result := <-j.end.done:
+		return j.result(result)
+	default:
+	}
+	if j.m.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return ErrDisconnected
+}
+
+// Stop stops the unit and waits for the job, so at most about the unit's TimeoutStopUSec. A scope that has a
+// controller is stopped by asking that, see Config.OnRequestStop.
+func (m *Manager) Stop(ctx context.Context, name string) error {
+	j, err := m.begin(ctx, name, func(*link) (request, error) {
+		return request{unit: name, method: "StopUnit", args: []any{name, "replace"}}, nil
+	})
+	if err == nil {
+		defer j.forget()
+		if err = j.accepted(ctx); err == nil {
+			err = j.ended(ctx)
+		}
+	}
+	return wrap("stop", name, err)
+}
+
+// wrap says what failed; nil stays nil.
+func wrap(verb, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s unit %q: %w", verb, name, err)
+}

@@ -1,0 +1,82 @@
+package scope
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+)
+
+// Remove kills every process of the unit, stops and unloads it, and waits until it is gone. Without such a unit
+// it does nothing.
+func (m *Manager) Remove(ctx context.Context, name string) error {
+	err := m.Kill(ctx, name, "all", unix.SIGKILL)
+	if errors.Is(err, ErrNoSuchUnit) {
+		return nil
+	}
+	if failed(err) {
+		return wrap("remove", name, err)
+	}
+	for _, f := range []func(context.Context, string) error{m.Stop, m.resetFailed, m.WaitRemoved} {
+		if err := f(ctx, name); failed(err) {
+			return wrap("remove", name, err)
+		}
+	}
+	return nil
+}
+
+// failed tells the errors that end a removal. Not among them: that the unit is gone already, that it has no
+// process to kill, that another stop job took the place of ours.
+func failed(err error) bool {
+	var refused *RefusedError
+	var job *JobError
+	return err != nil && !errors.Is(err, ErrNoSuchUnit) && !errors.As(err, &refused) && !errors.As(err, &job)
+}
+
+func (m *Manager) resetFailed(ctx context.Context, name string) error {
+	return m.call(ctx, request{unit: name, method: "ResetFailedUnit", args: []any{name}})
+}
+
+// WaitRemoved returns when systemd has unloaded the unit, at once if it is not loaded; then its name is free. A
+// unit that others depend on stays loaded, so give a context with an end.
+func (m *Manager) WaitRemoved(ctx context.Context, name string) error {
+	for {
+		gone, err := m.waitRemoved(ctx, name)
+		if gone || err != nil {
+			return wrap("wait for removal of", name, err)
+		}
+	}
+}
+
+// waitRemoved waits on one link; without a result when that is lost.
+func (m *Manager) waitRemoved(ctx context.Context, name string) (gone bool, err error) {
+	l, err := m.ready(ctx)
+	if err != nil {
+		return false, err
+	}
+	var r *removal
+	if err := m.do(func(o *owner) { r = o.watchRemoval(name) }); err != nil {
+		return false, err
+	}
+	defer func() { _ = m.do(func(o *owner) { o.forgetRemoval(r) }) }()
+	var path dbus.ObjectPath
+	err = m.call(ctx, request{unit: name, method: "GetUnit", args: []any{name}}, &path)
+	switch {
+	case errors.Is(err, ErrNoSuchUnit):
+		return true, nil
+	case errors.Is(err, ErrDisconnected) && ctx.Err() == nil:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	select {
+	case <-r.gone:
+		return true, nil
+	case <-l.lost:
+		return false, nil
+	case <-ctx.Done():
+		return false, fmt.Errorf("still loaded: %w", context.Cause(ctx))
+	}
+}
