@@ -3,10 +3,8 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -84,9 +82,7 @@ func Start(p *plan.Program, handles []int) (Process, error) {
 		return Process{}, fmt.Errorf("start plan: make report pipe: %w", err)
 	}
 	c := newChild(p, handles, pipe[1])
-	pid, errno := fork(c)
-	runtime.KeepAlive(p)
-	runtime.KeepAlive(c)
+	pid, errno := c.start(p)
 	unix.Close(pipe[1])
 	if errno != 0 {
 		unix.Close(pipe[0])
@@ -102,28 +98,6 @@ func Start(p *plan.Program, handles []int) (Process, error) {
 		return Process{}, errors.Join(fmt.Errorf("start plan: %w", err), proc.destroy())
 	}
 	return proc, nil
-}
-
-// newChild prepares what the child reads.
-func newChild(p *plan.Program, handles []int, report int) *child {
-	data := unsafe.SliceData(p.Data)
-	for _, r := range p.Relocs {
-		*(*uint64)(unsafe.Add(unsafe.Pointer(data), r.At)) = uint64(uintptr(unsafe.Add(unsafe.Pointer(data), r.Target)))
-	}
-	c := &child{
-		flags:  uintptr(p.CloneFlags) | unix.CLONE_PIDFD | uintptr(unix.SIGCHLD),
-		pidfd:  -1,
-		ops:    unsafe.Pointer(unsafe.SliceData(p.Ops)),
-		count:  uintptr(len(p.Ops)),
-		data:   unsafe.Pointer(data),
-		report: uintptr(report),
-		gaps:   gaps(append(slices.Clone(handles), report)),
-		limit:  nofile(),
-	}
-	for i, fd := range handles {
-		c.handles = append(c.handles, handle{fd: uintptr(fd), slot: uintptr(p.HandleSlots[i])})
-	}
-	return c
 }
 
 // gaps are the ranges of fd numbers from 3 on that are not in keep.
