@@ -18,6 +18,8 @@ BOX_TEST = GOTMPDIR=$(CURDIR)/build/tmp $(GO) test -count=1 -run '$(RUN)' $(TEST
 
 export CGO_ENABLED = 0
 
+# The order of "test" is meant, and two cores are few.
+.NOTPARALLEL:
 .PHONY: all build test test-unit test-race test-box test-next demo box bench lint install clean setup tools
 
 all: build
@@ -43,7 +45,7 @@ test-unit:
 	$(GO) test -run '$(RUN)' $(TESTFLAGS) $(UNBOXED)
 
 test-race:
-	CGO_ENABLED=1 $(GO) test -race -run '$(RUN)' $(TESTFLAGS) $(UNBOXED)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -run '$(RUN)' $(TESTFLAGS) $(UNBOXED)
 
 test-box: build tools
 	$(BOX_TEST) -exec '$(BOX) --' $(BOXED)

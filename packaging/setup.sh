@@ -40,9 +40,9 @@ fi
 
 if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ]; then
 	cat >&2 <<-END
-		setup.sh: Go is missing, and Debian 12's (1.19) is older than go.mod asks for. Put a Go toolchain of at
-		least the version in go.mod at /usr/local/go, or install Debian's golang-go from a newer suite
-		(apt-get install -t bookworm-backports golang-go, then GOTOOLCHAIN=auto fetches what go.mod names).
+		setup.sh: Go is missing, and Debian 12's own (1.19) is too old for go.mod. Unpack the Go release that go.mod
+		names, or a newer one, to /usr/local/go. Or, where apt knows bookworm-backports: apt-get install
+		-t bookworm-backports golang-go, and set GOTOOLCHAIN=auto, with which that one gets the release itself.
 	END
 	exit 1
 fi

@@ -32,12 +32,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// requireRoot skips a test that needs to make namespaces and mounts.
+// requireRoot skips a test that needs to make namespaces and mounts; on CI that is a failure.
 func requireRoot(t *testing.T) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
+	if os.Getuid() == 0 {
+		return
 	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("needs root")
+	}
+	t.Skip("needs root")
 }
 
 // boxCommand is the box program with the arguments, in its own process group and with no terminal.

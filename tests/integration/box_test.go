@@ -94,3 +94,15 @@ func TestBoxLoopbackIsUp(t *testing.T) {
 		t.Errorf("lo is %q, want 127.0.0.1/8", got)
 	}
 }
+
+func TestBoxHasTheProject(t *testing.T) {
+	requireBox(t)
+	for _, program := range []string{"berthd", "berth-keeper", "berthctl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Error(err)
+		}
+	}
+	if state := output(t, "systemctl", "is-active", "berth-keeper.socket"); state != "active" {
+		t.Errorf("berth-keeper.socket is %q, want active", state)
+	}
+}
