@@ -54,7 +54,8 @@ func (c *Container) Kill(ctx context.Context, whom string, signal syscall.Signal
 	return c.call(ctx, "Kill", []any{whom, int32(signal)})
 }
 
-// Stop asks the payload to end and kills it when timeout has passed. A negative timeout means no limit.
+// Stop asks the payload to end and kills it when timeout has passed. A negative timeout means
+// the service's default, 0 kills at once.
 func (c *Container) Stop(ctx context.Context, timeout time.Duration) error {
 	usec := uint64(math.MaxUint64)
 	if timeout >= 0 {
