@@ -111,7 +111,7 @@ func (c *Client) Launch(ctx context.Context, r LaunchRequest) (Launched, error) 
 	var l Launched
 	err := c.result(ctx, request{op: opLaunch, key: r.Key}, files, func(d *decoder, fds []int) bool {
 		l.PID = int(d.u32())
-		l.PIDFD = takeFD(fds, "pidfd")
+		l.PIDFD = takePIDFD(d, fds)
 		return l.PIDFD != nil
 	})
 	return l, err
@@ -151,19 +151,19 @@ func (c *Client) Kill(ctx context.Context, key string, sig syscall.Signal) error
 // PIDFD returns a new pidfd of the process. A process that has exited is ErrNoSuchProcess.
 func (c *Client) PIDFD(ctx context.Context, key string) (*os.File, error) {
 	var f *os.File
-	err := c.result(ctx, request{op: opPIDFD, key: key}, nil, func(_ *decoder, fds []int) bool {
-		f = takeFD(fds, "pidfd")
+	err := c.result(ctx, request{op: opPIDFD, key: key}, nil, func(d *decoder, fds []int) bool {
+		f = takePIDFD(d, fds)
 		return f != nil
 	})
 	return f, err
 }
 
-// takeFD takes the only descriptor of a reply, which then belongs to the file.
-func takeFD(fds []int, name string) *os.File {
-	if len(fds) != 1 {
+// takePIDFD takes the only descriptor of a reply that is at its end. It then belongs to the file.
+func takePIDFD(d *decoder, fds []int) *os.File {
+	if len(fds) != 1 || d.end() != nil {
 		return nil
 	}
-	f := os.NewFile(uintptr(fds[0]), name)
+	f := os.NewFile(uintptr(fds[0]), "pidfd")
 	fds[0] = -1
 	return f
 }
