@@ -30,7 +30,11 @@ type testBus struct {
 
 func newTestBus(t *testing.T) *testBus {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "bus") // not t.TempDir: its name may be too long for a socket, or need escapes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	b := &testBus{t: t, config: filepath.Join(dir, "bus.conf"), address: "unix:path=" + filepath.Join(dir, "bus")}
 	if err := os.WriteFile(b.config, fmt.Appendf(nil, busConfig, filepath.Join(dir, "bus")), 0o600); err != nil {
 		t.Fatal(err)

@@ -32,13 +32,7 @@ func dial(ctx context.Context, address string) (bus, error) {
 	stop := context.AfterFunc(ctx, cancel) // godbus has no other way to interrupt the authentication
 	in := newInbox()
 	opts := []dbus.ConnOption{dbus.WithContext(connCtx), dbus.WithSignalHandler(in)}
-	var conn *dbus.Conn
-	var err error
-	if address == "" {
-		conn, err = dbus.ConnectSystemBus(opts...)
-	} else {
-		conn, err = dbus.Connect(address, opts...)
-	}
+	conn, err := connect(ctx, address, opts...)
 	if err != nil {
 		cancel()
 		return bus{}, fmt.Errorf("connect to bus %q: %w", address, err)

@@ -3,6 +3,7 @@ package scope
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -101,31 +102,74 @@ func TestStartManyAtOnce(t *testing.T) {
 	}
 }
 
+// The pidfd guards against a number that means another process by now.
 func TestStartPIDFD(t *testing.T) {
-	checkGoroutines(t)
-	b := newTestBus(t)
-	f := newFakeSystemd(t, b)
-	f.version = "257~rc1"
-	m, err := New(t.Context(), Config{Address: b.address})
-	if err != nil {
+	_, f, m := setup(t, Config{})
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
-	fd, err := unix.Dup(1)
+	fd, err := unix.PidfdOpen(child.Process.Pid, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
 	r := testRequest()
-	r.PIDs, r.PIDFD = []int{42, 43}, fd
+	r.PIDs, r.PIDFD = []int{child.Process.Pid}, fd
 	if err := m.Start(t.Context(), r); err != nil {
+		t.Errorf("alive: %v", err)
+	}
+	f.unload(testUnit)
+	f.onStart = func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+		f.jobRemoved(job, name, JobDone)
+		f.unload(name)
+		return nil
+	}
+	for _, when := range []string{"reaped during the start", "reaped before"} {
+		if err := m.Start(t.Context(), r); !errors.Is(err, ErrNoLeader) || !errors.Is(err, unix.ESRCH) {
+			t.Errorf("%s: %v, want ErrNoLeader", when, err)
+		}
+	}
+	if n := f.logged("StartTransientUnit " + testUnit + " fail"); n != 2 {
+		t.Errorf("%d starts, want none for the leader that was gone before", n)
+	}
+	if n := f.logged("KillUnit " + testUnit + " all 9"); n != 0 {
+		t.Error("killed what may be the process of another")
+	}
+}
+
+// What godbus cannot take does not reach it: dbus-daemon has no way to send us file descriptors.
+func TestNoFileDescriptors(t *testing.T) {
+	b, f, m := setup(t, Config{})
+	evil := b.connect()
+	for _, n := range f.names(t) {
+		if n != evil.Names()[0] {
+			evil.Send(signalTo(n, "/", "a.b", "C", []dbus.UnixFD{1}), nil)
+		}
+	}
+	if err := evil.BusObject().Call(busName+".GetId", 0).Err; err != nil {
 		t.Fatal(err)
 	}
-	if sig := f.props["PIDFDs"].Signature().String(); sig != "ah" {
-		t.Errorf("PIDFDs is %q", sig)
+	if err := m.Start(t.Context(), testRequest()); err != nil {
+		t.Error(err)
 	}
-	if d := cmp.Diff([]uint32{43}, f.props["PIDs"].Value()); d != "" {
-		t.Errorf("PIDs (-want +got):\n%s", d)
+}
+
+func TestSocketOf(t *testing.T) {
+	for address, want := range map[string]string{
+		"unix:path=/run/x":                   "/run/x",
+		"unix:abstract=a%20b,guid=1":         "@a b",
+		"tcp:host=h;unix:guid=1,path=/p%2cq": "/p,q",
+		"tcp:host=h":                         "",
+		"unix:path=%zz":                      "",
+		"":                                   "",
+		"unix:tmpdir=/tmp;unix:path=/a;unix:path=/b": "/a",
+	} {
+		if got, err := socketOf(address); got != want || (err != nil) != (want == "") {
+			t.Errorf("socketOf(%q) = %q, %v, want %q", address, got, err, want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-project/berth/unit"
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 )
 
 // DefaultTimeout is the time limit of a Start that has none.
@@ -20,19 +21,17 @@ const (
 	undoTimeout = 60 * time.Second // the clean-up gives up
 )
 
-// pidfdsVersion is the first systemd that knows PIDFDs.
-const pidfdsVersion = 254
-
 // StartRequest is what Start needs.
 type StartRequest struct {
 	// Name is the full unit name, see unit.ScopeName.
 	Name string
 	// PIDs are the processes to put into the scope, the leader first; at least one.
 	PIDs []int
-	// PIDFD is a pidfd of the leader, -1 for none. Where systemd knows PIDFDs (254) it is sent instead of the
-	// leader's number. The caller keeps it, and keeps it open until Start returns.
+	// PIDFD is a pidfd of the leader, -1 for none; the caller keeps it, and keeps it open until Start returns.
+	// With it a start whose leader was reaped meanwhile, so that its number may mean another process, is an
+	// error. (The property PIDFDs of systemd 254 would say the same, but see transport.)
 	PIDFD int
-	// Properties are all others: not PIDs, PIDFDs or Controller. A Value may be a dbus.Variant.
+	// Properties are all others: not PIDs or Controller. A Value may be a dbus.Variant.
 	Properties []unit.Property
 	// Timeout is the limit for the whole start; 0 means DefaultTimeout.
 	Timeout time.Duration
@@ -42,8 +41,8 @@ type StartRequest struct {
 //
 // After an error nothing of the scope is left: a job is cancelled, and a unit that this call has created is
 // removed, together with the processes in it, which are killed. A unit that was there before is not touched.
-// Errors: ErrExists, *RefusedError (a property), *JobError, ErrTimeout or the cause of ctx, ErrDisconnected,
-// ErrClosed.
+// Errors: ErrExists, *RefusedError (a property), *JobError, ErrNoLeader, ErrTimeout or the cause of ctx,
+// ErrDisconnected, ErrClosed.
 func (m *Manager) Start(ctx context.Context, r StartRequest) error {
 	if r.Timeout == 0 {
 		r.Timeout = DefaultTimeout
@@ -57,6 +56,9 @@ func (m *Manager) start(ctx context.Context, r StartRequest) error {
 	if len(r.PIDs) == 0 {
 		return errors.New("no process given: a scope begins with at least one")
 	}
+	if err := leaderLives(r); err != nil {
+		return err
+	}
 	j, err := m.begin(ctx, r.Name, func(l *link) (request, error) { return m.startCall(l, r) })
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func (m *Manager) start(ctx context.Context, r StartRequest) error {
 	}
 	if err == nil {
 		j.forget()
-		return nil
+		return m.checkLeader(ctx, r)
 	}
 	if !created && undelivered(err) {
 		j.forget()
@@ -81,21 +83,36 @@ func (m *Manager) start(ctx context.Context, r StartRequest) error {
 	return err
 }
 
+// leaderLives checks that the leader's number is still its own: until a process is reaped it is.
+func leaderLives(r StartRequest) error {
+	if r.PIDFD < 0 {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(r.PIDFD, 0, nil, 0); err != nil {
+		return fmt.Errorf("%w: check process %d by its pidfd: %w", ErrNoLeader, r.PIDs[0], err)
+	}
+	return nil
+}
+
+// checkLeader is leaderLives for a scope that was started. One without its leader is empty, and goes by itself;
+// or, if the number was given to another process meanwhile, it holds that, which is not ours to kill.
+func (m *Manager) checkLeader(ctx context.Context, r StartRequest) error {
+	err := leaderLives(r)
+	if err == nil {
+		return nil
+	}
+	ctx, stop := limited(ctx, undoWait)
+	defer stop()
+	return errors.Join(err, m.WaitRemoved(ctx, r.Name))
+}
+
 // startCall makes the call of StartTransientUnit for the systemd at the other end of the link.
 func (m *Manager) startCall(l *link, r StartRequest) (request, error) {
-	props := slices.Clone(r.Properties)
-	pids := r.PIDs
-	if r.PIDFD >= 0 && l.version >= pidfdsVersion && l.conn.SupportsUnixFDs() {
-		props = append(props, unit.Property{Name: "PIDFDs", Value: []dbus.UnixFD{dbus.UnixFD(r.PIDFD)}})
-		pids = pids[1:]
+	pids := make([]uint32, len(r.PIDs))
+	for i, p := range r.PIDs {
+		pids[i] = uint32(p)
 	}
-	if len(pids) > 0 {
-		list := make([]uint32, len(pids))
-		for i, p := range pids {
-			list[i] = uint32(p)
-		}
-		props = append(props, unit.PIDs(list...))
-	}
+	props := append(slices.Clone(r.Properties), unit.PIDs(pids...))
 	if c := m.controller(l); c != "" {
 		props = append(props, unit.Controller(c))
 	}
