@@ -49,8 +49,10 @@ type Info struct {
 	Log         string // "journald", "none", or "caller" when the caller passed its own stdout and stderr
 	OCIVersion  string
 
-	CPUTimeUSec uint64 // of the leader and the children it waited for, once stopped
-	MaxRSSBytes uint64 // the largest resident set of one of them, once stopped
+	// What was used, once stopped: CPU time and the largest resident set are those of the leader and the children
+	// it waited for (getrusage(2)); the peak of memory is that of the control group where it could still be read, and
+	// at least the largest resident set.
+	CPUTimeUSec, MaxRSSBytes, MemoryPeakBytes uint64
 }
 
 // Process is one process of a container.

@@ -12,18 +12,16 @@ const Version = 1
 // ErrDamaged is for a record that cannot be understood; the atomic replacement leaves none behind by itself.
 var ErrDamaged = errors.New("damaged record")
 
-// Phase is how far a container's life is known to have come. It says what was about to be done, not only what
-// was: each is written before the step after it begins.
+// Phase is how far a container's life is known to have come.
 type Phase string
 
-// The phases. Everything before Created is undone by a restart, Deleting is finished.
+// The phases. A restart undoes Creating.
 const (
 	Creating Phase = "creating"
 	Created  Phase = "created"
 	Starting Phase = "starting" // the start byte was written, or is about to be
 	Running  Phase = "running"
 	Stopped  Phase = "stopped"
-	Deleting Phase = "deleting"
 )
 
 // Record is one container. Times are CLOCK_REALTIME in microseconds.
@@ -32,6 +30,7 @@ type Record struct {
 	ID          string            `json:"id"`
 	Phase       Phase             `json:"phase"`
 	Paused      bool              `json:"paused,omitempty"`
+	Deleting    bool              `json:"deleting,omitempty"` // Delete has begun; a restart finishes it
 	Bundle      string            `json:"bundle"`
 	OCIVersion  string            `json:"ociVersion"`
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -52,6 +51,8 @@ type Record struct {
 	ExitReason  string `json:"exitReason,omitempty"`
 	CPUTimeUSec uint64 `json:"cpuTimeUSec,omitempty"`
 	MaxRSSBytes uint64 `json:"maxRSSBytes,omitempty"`
+
+	MemoryPeakBytes uint64 `json:"memoryPeakBytes,omitempty"`
 }
 
 func decode(id string, data []byte) (Record, error) {
@@ -66,7 +67,7 @@ func decode(id string, data []byte) (Record, error) {
 		return Record{}, fmt.Errorf("read record of %q: %w: it is of %q", id, ErrDamaged, r.ID)
 	}
 	switch r.Phase {
-	case Creating, Created, Starting, Running, Stopped, Deleting:
+	case Creating, Created, Starting, Running, Stopped:
 		return r, nil
 	}
 	return Record{}, fmt.Errorf("read record of %q: %w: phase %q", id, ErrDamaged, r.Phase)

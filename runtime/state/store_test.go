@@ -28,7 +28,7 @@ func open(t *testing.T) *Store {
 
 func full() Record {
 	return Record{
-		Version: Version, ID: "web", Phase: Running, Paused: true, Bundle: "/b", OCIVersion: "1.2.0",
+		Version: Version, ID: "web", Phase: Running, Paused: true, Deleting: true, Bundle: "/b", OCIVersion: "1.2.0",
 		Annotations: map[string]string{"a": "b"}, Terminal: true, Log: "journald", PID: 7, Scope: "berth-web.scope",
 		ControlGroup: "/machine.slice/berth-web.scope", InvocationID: "00", CreatedUSec: 1, StartedUSec: 2,
 		FinishedUSec: 3, ExitCode: -1, ExitSignal: 9, ExitReason: "signal", CPUTimeUSec: 4, MaxRSSBytes: 5,

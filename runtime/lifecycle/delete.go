@@ -1,0 +1,103 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// unloadTimeout is how long systemd may take to unload an empty scope by itself before it is told to.
+const unloadTimeout = 2 * time.Second
+
+// Delete removes a stopped or created container, with force any, and returns when its id is free again. Once
+// begun it is finished also when ctx ends, or by the next start of the service. Errors: ErrInvalidState.
+func (c *Container) Delete(ctx context.Context, force bool) error {
+	if err := c.lock(ctx); err != nil {
+		return err
+	}
+	allowed := []Status{StatusStopped, StatusCreated}
+	if force {
+		allowed = append(allowed, StatusRunning, StatusPaused)
+	}
+	if err := c.check("delete", allowed...); err != nil {
+		c.unlock()
+		return err
+	}
+	if !c.m.begin() {
+		c.unlock()
+		return fmt.Errorf("delete container %q: %w", c.id, errClosed)
+	}
+	result := make(chan error, 1)
+	go func() {
+		defer c.m.wg.Done()
+		defer c.unlock()
+		result <- c.remove(c.m.ctx, CallerFrom(ctx))
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// remove takes the container away; each step may be done again by a later remove.
+func (c *Container) remove(ctx context.Context, caller Caller) error {
+	if err := c.markDeleting(); err != nil {
+		return fmt.Errorf("delete container %q: %w", c.id, err)
+	}
+	if err := c.removeScope(ctx); err != nil {
+		return fmt.Errorf("delete container %q: %w", c.id, err)
+	}
+	if err := c.m.forget(ctx, c.id); err != nil {
+		return fmt.Errorf("delete container %q: %w", c.id, err)
+	}
+	c.leave(caller)
+	return nil
+}
+
+// leave publishes the deletion and frees the id. The event comes before the record goes: a crash in between repeats
+// it, the other order would lose it. Whoever uses the id again on the event's account waits in claim for the rest.
+func (c *Container) leave(caller Caller) {
+	c.leaving.Store(true)
+	c.mu.Lock()
+	c.m.publish(EventDeleted, infoOf(&c.rec), caller)
+	err := c.m.store.Remove(c.id)
+	c.mu.Unlock()
+	if err != nil {
+		c.m.cfg.Logger.Error("remove record; the id stays taken until the next start", "container", c.id, "error", err)
+	}
+	c.m.unclaim(c, err)
+}
+
+func (c *Container) markDeleting() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rec := c.rec
+	rec.Deleting = true
+	if err := c.m.store.Save(rec); err != nil {
+		return err
+	}
+	c.rec = rec
+	return nil
+}
+
+// removeScope returns when nothing of the container runs and its scope's name is free.
+func (c *Container) removeScope(ctx context.Context) error {
+	scope := c.Info().Scope
+	if c.Info().Status == StatusStopped {
+		limit, cancel := context.WithTimeout(ctx, unloadTimeout)
+		err := c.m.cfg.Scopes.WaitRemoved(limit, scope)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	} else if err := c.killAll(ctx); err != nil {
+		return err
+	}
+	if err := c.m.cfg.Scopes.Remove(ctx, scope); err != nil {
+		return err
+	}
+	_, err := c.Wait(ctx)
+	return err
+}

@@ -1,0 +1,166 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-project/berth/runtime/keeper"
+)
+
+// Back-off of connecting to the keeper.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// hands is the connection to the keeper, or that there is none.
+type hands struct {
+	lost chan struct{} // room for one: the connection is gone
+
+	mu   sync.Mutex
+	conn Keeper // guarded by mu; nil while away
+}
+
+// get is the connection. Errors: ErrUnavailable.
+func (h *hands) get() (Keeper, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn == nil {
+		return nil, faultf(ErrUnavailable, "the keeper is away; try again")
+	}
+	return h.conn, nil
+}
+
+// set replaces the connection and closes the old one.
+func (h *hands) set(k Keeper) {
+	h.mu.Lock()
+	old := h.conn
+	h.conn = k
+	h.mu.Unlock()
+	if old != nil {
+		old.Close() //nolint:errcheck // it is of no use any more
+	}
+}
+
+// keepHands reconnects whenever the connection is lost.
+func (m *Manager) keepHands() {
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-m.hands.lost:
+		}
+		m.cfg.Logger.Warn("connection to the keeper is lost, reconnecting")
+		m.hands.set(nil)
+		for _, c := range m.all() {
+			c.keeperLost()
+		}
+		if !m.reconnect() {
+			return
+		}
+	}
+}
+
+// reconnect returns false when the manager is closed.
+func (m *Manager) reconnect() bool {
+	for delay := firstRetry; ; delay = min(2*delay, lastRetry) {
+		timer := time.NewTimer(delay)
+		select {
+		case <-m.ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+		err := m.connect(m.ctx, m.reconcile)
+		if err == nil {
+			m.cfg.Logger.Info("the keeper is back")
+			return true
+		}
+		if m.ctx.Err() == nil {
+			m.cfg.Logger.Warn("connect to the keeper, trying again", "error", err)
+		}
+	}
+}
+
+// connect dials and reconciles before anybody else may use the connection.
+func (m *Manager) connect(ctx context.Context, reconcile func(context.Context, Keeper) error) error {
+	m.gate.Lock()
+	defer m.gate.Unlock()
+	select {
+	case <-m.hands.lost: // of a connection before
+	default:
+	}
+	conn, err := m.cfg.DialKeeper(ctx, m.onRecord, m.onLost)
+	if err != nil {
+		return fmt.Errorf("connect to the keeper: %w", err)
+	}
+	if err := reconcile(ctx, conn); err != nil {
+		conn.Close() //nolint:errcheck // it is of no use
+		return err
+	}
+	m.hands.set(conn)
+	return nil
+}
+
+func (m *Manager) onLost(error) {
+	select {
+	case m.hands.lost <- struct{}{}:
+	default:
+	}
+}
+
+// keeperLost ends a create that is under way: nobody would tell it how its child does.
+func (c *Container) keeperLost() {
+	if c.Info().Status == StatusCreating {
+		c.abort(faultf(ErrUnavailable, "the keeper went away; try again"))
+	}
+}
+
+// purge kills and forgets a process that nobody needs.
+func (m *Manager) purge(ctx context.Context, conn Keeper, key string) error {
+	fd, err := conn.PIDFD(ctx, key)
+	if err == nil {
+		defer fd.Close() //nolint:errcheck // a pidfd has nothing to lose
+		err = conn.Kill(ctx, key, unix.SIGKILL)
+	}
+	if err == nil {
+		err = waitPIDFD(ctx, fd)
+	}
+	if err != nil && !errors.Is(err, keeper.ErrNoSuchProcess) {
+		return fmt.Errorf("kill process of %q: %w", key, keeperFault(err))
+	}
+	return m.forgetReaped(ctx, conn, key)
+}
+
+// forgetReaped forgets a process whose end is visible, but which the keeper may not have reaped yet.
+func (m *Manager) forgetReaped(ctx context.Context, conn Keeper, key string) error {
+	for delay := time.Millisecond; ; delay = min(2*delay, time.Second) {
+		err := conn.Forget(ctx, key)
+		switch {
+		case err == nil || errors.Is(err, keeper.ErrNoSuchProcess):
+			return nil
+		case !errors.Is(err, unix.EBUSY):
+			return fmt.Errorf("forget process of %q: %w", key, keeperFault(err))
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("forget process of %q: %w", key, context.Cause(ctx))
+		case <-timer.C:
+		}
+	}
+}
+
+// keeperFault gives the keeper's errors their kind.
+func keeperFault(err error) error {
+	if errors.Is(err, keeper.ErrLost) {
+		return faultf(ErrUnavailable, "%w", err)
+	}
+	return err
+}

@@ -1,0 +1,211 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/berth-project/berth/runtime/keeper"
+	"github.com/berth-project/berth/runtime/spec"
+	"github.com/berth-project/berth/runtime/state"
+	"github.com/berth-project/berth/unit"
+)
+
+// recover puts everything in step after a start of the service, whenever the last one ended.
+func (m *Manager) recover(ctx context.Context) error {
+	undone, err := m.loadRecords()
+	if err != nil {
+		return err
+	}
+	if err := m.connect(ctx, m.reconcile); err != nil {
+		return err
+	}
+	for _, id := range undone {
+		if err := m.undoCreate(ctx, id); err != nil {
+			return err
+		}
+	}
+	if err := m.removeStrayScopes(ctx); err != nil {
+		return err
+	}
+	for _, c := range m.all() {
+		if err := m.resume(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadRecords enters the containers on disk and returns the ids of those that were never created. A record that
+// cannot be read is left alone, with all that belongs to it: it may be of a newer version.
+func (m *Manager) loadRecords() (undone []string, err error) {
+	ids, err := m.store.IDs()
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		rec, err := m.store.Load(id)
+		if invalid := spec.ValidID(id); invalid != nil {
+			err = invalid
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || err == nil && rec.Phase == state.Creating:
+			undone = append(undone, id)
+		case err != nil:
+			m.cfg.Logger.Error("recover container, leaving it alone", "container", id, "error", err)
+			m.damaged[id] = err
+		default:
+			m.containers[id] = newContainer(m, rec)
+		}
+	}
+	return undone, nil
+}
+
+// undoCreate removes what is left of a create that the service did not survive. The keeper's part is gone already.
+func (m *Manager) undoCreate(ctx context.Context, id string) error {
+	if err := m.cfg.Scopes.Remove(ctx, unit.ScopeName(id)); err != nil {
+		return fmt.Errorf("undo create of %q: %w", id, err)
+	}
+	return m.store.Remove(id)
+}
+
+// removeStrayScopes removes scopes of ours that nobody has a record of.
+func (m *Manager) removeStrayScopes(ctx context.Context) error {
+	names, err := m.cfg.Scopes.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list scopes: %w", err)
+	}
+	for _, name := range names {
+		id, ok := unit.ParseScopeName(name)
+		if !ok || m.containers[id] != nil || m.damaged[id] != nil {
+			continue
+		}
+		m.cfg.Logger.Warn("remove a scope that belongs to no container", "scope", name)
+		if err := m.cfg.Scopes.Remove(ctx, name); err != nil {
+			return fmt.Errorf("remove scope %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// resume takes up a container where the records say it is: what happened meanwhile is published now, a deletion that
+// had begun is finished.
+func (m *Manager) resume(ctx context.Context, c *Container) error {
+	select {
+	case <-c.kick:
+		c.step(ctx)
+	default:
+	}
+	m.wg.Add(1)
+	go func() {
+		defer m.wg.Done()
+		c.watch()
+	}()
+	c.mu.Lock()
+	rec := c.rec
+	c.mu.Unlock()
+	if rec.Phase == state.Starting { // the byte may not have been written, and a second one does no harm
+		if err := m.store.WriteStart(c.id); err != nil && !errors.Is(err, state.ErrNobodyWaits) {
+			return fmt.Errorf("start container %q: %w", c.id, err)
+		}
+	}
+	if rec.Deleting {
+		return c.remove(ctx, Caller{})
+	}
+	return nil
+}
+
+// reconcile compares the keeper's processes with the containers. It runs with the gate held, so no create is under way.
+func (m *Manager) reconcile(ctx context.Context, conn Keeper) error {
+	records, err := conn.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list processes: %w", err)
+	}
+	known := map[string]bool{}
+	for _, r := range records {
+		m.mu.Lock()
+		c, damaged := m.containers[r.Key], m.damaged[r.Key]
+		m.mu.Unlock()
+		known[r.Key] = true
+		switch {
+		case damaged != nil:
+		case c == nil:
+			m.cfg.Logger.Warn("end a process that belongs to no container", "key", r.Key, "pid", r.PID)
+			if err := m.purge(ctx, conn, r.Key); err != nil {
+				return err
+			}
+		default:
+			if err := c.adopt(ctx, conn, r); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range m.all() {
+		if !known[c.id] {
+			c.adoptOrphan()
+		}
+	}
+	return nil
+}
+
+// adopt takes a container up with what the keeper knows of it.
+func (c *Container) adopt(ctx context.Context, conn Keeper, r keeper.Record) error {
+	c.mu.Lock()
+	needed := c.pidfd == nil && c.rec.Phase != state.Stopped && !r.Exited
+	c.mu.Unlock()
+	if needed {
+		fd, err := conn.PIDFD(ctx, c.id)
+		if err != nil && !errors.Is(err, keeper.ErrNoSuchProcess) { // it exits just now, a record will follow
+			return fmt.Errorf("adopt process of %q: %w", c.id, err)
+		}
+		c.mu.Lock()
+		c.pidfd = fd
+		c.mu.Unlock()
+	}
+	c.deliver(r)
+	return nil
+}
+
+// adoptOrphan takes up a container whose keeper died: its processes live on below init, in their scope, and their
+// pidfd is all there is to watch.
+func (c *Container) adoptOrphan() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rec.Phase == state.Stopped || c.orphan {
+		return
+	}
+	gone := keeper.Record{Key: c.id, PID: c.rec.PID, Executed: true, Exited: true, Code: -1}
+	if c.pidfd == nil {
+		fd, err := openPIDFD(c.rec.PID, c.rec.Scope)
+		if err != nil {
+			c.m.cfg.Logger.Warn("container ended while nobody watched", "container", c.id, "error", err)
+			c.deliver(gone)
+			return
+		}
+		c.pidfd = fd
+	}
+	c.orphan = true
+	c.m.cfg.Logger.Warn("container lives on without the keeper that made it", "container", c.id, "pid", c.rec.PID)
+	if c.rec.Phase == state.Starting { // it has had its byte, and is alive
+		c.deliver(keeper.Record{Key: c.id, PID: c.rec.PID, Executed: true})
+	}
+	c.m.wg.Add(1)
+	go func() {
+		defer c.m.wg.Done()
+		c.watchOrphan(gone)
+	}()
+}
+
+func (c *Container) watchOrphan(r keeper.Record) {
+	c.mu.Lock()
+	pidfd := c.pidfd
+	c.mu.Unlock()
+	if pidfd == nil {
+		return
+	}
+	if status, err := waitStatus(c.m.ctx, pidfd, c.m.cfg.Facts); err == nil {
+		r.Code, r.Signal, r.FinishedUSec = status.Code, status.Signal, status.FinishedUSec
+		c.deliver(r)
+	}
+}
