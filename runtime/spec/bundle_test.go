@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func writeConfig(t *testing.T, text string) (dir string) {
+func writeConfig(t testing.TB, text string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
@@ -18,12 +18,18 @@ func writeConfig(t *testing.T, text string) (dir string) {
 	return dir
 }
 
-func TestLoadBundle(t *testing.T) {
+// runcBundle is a bundle with what runc spec writes.
+func runcBundle(t testing.TB) (dir string) {
+	t.Helper()
 	data, err := os.ReadFile("testdata/runc-1.1.5.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := writeConfig(t, string(data))
+	return writeConfig(t, string(data))
+}
+
+func TestLoadBundle(t *testing.T) {
+	dir := runcBundle(t)
 	s, findings, err := LoadBundle(dir)
 	if err != nil || findings.Err() != nil || s == nil || s.Hostname != "runc" {
 		t.Errorf("got %+v, %q, %v", s, findings, err)

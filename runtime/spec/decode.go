@@ -31,7 +31,7 @@ func Decode(r io.Reader) (*specs.Spec, Findings) {
 		rep.errorf("", refConfig, "%v", err)
 		return nil, rep.findings
 	}
-	t := tree{report: &rep, data: data, dec: json.NewDecoder(bytes.NewReader(data))}
+	t := tree{report: &rep, data: data, dec: json.NewDecoder(bytes.NewReader(data)), fields: map[reflect.Type]fieldSet{}}
 	t.dec.UseNumber()
 	var s specs.Spec
 	if err := t.value("", reflect.ValueOf(&s).Elem()); err != nil && !errors.Is(err, errFull) {

@@ -21,44 +21,76 @@ func TestDecodeFindings(t *testing.T) {
 		want     []string
 	}{
 		{"empty", ``, []string{"error config.json: line 1, column 0: unexpected end of JSON input"}},
-		{"cut off", "{\n\"ociVersion\": \"1", []string{"error config.json: line 2, column 16: unexpected end"}},
-		{"syntax", "{\n\n  ociVersion: 1}", []string{"error config.json: line 3, column 3: invalid character 'o'"}},
-		{"trailing garbage", `{"ociVersion":"1.0.0"} {}`, []string{"error config.json: line 1, column 24: invalid character '{' after top-level value"}},
-		{"not UTF-8", "{\"hostname\":\n\"a\xff\"}", []string{"error config.json: line 2, column 2: byte 0xff is not UTF-8"}},
-		{"too deep", strings.Repeat("[", 20000), []string{"error config.json: line 1, column 10001: invalid character '[' exceeded max depth"}},
+		{"cut off", "{\n\"ociVersion\": \"1", []string{
+			"error config.json: line 2, column 16: unexpected end",
+		}},
+		{"syntax", "{\n\n  ociVersion: 1}", []string{
+			"error config.json: line 3, column 3: invalid character 'o'",
+		}},
+		{"trailing garbage", `{"ociVersion":"1.0.0"} {}`, []string{
+			"error config.json: line 1, column 24: invalid character '{' after top-level value",
+		}},
+		{"not UTF-8", "{\"hostname\":\n\"a\xff\"}", []string{
+			"error config.json: line 2, column 2: byte 0xff is not UTF-8",
+		}},
+		{"too deep", strings.Repeat("[", 20000), []string{
+			"error config.json: line 1, column 10001: invalid character '[' exceeded max depth",
+		}},
 		{"array", `[]`, []string{"error config.json: must be an object, not an array"}},
 		{"null", `null`, []string{"error config.json: must be an object, not null"}},
 		{"no version", `{}`, []string{"error ociVersion: is missing, but required"}},
 		{"unknown field", `{"ociVersion":"1.0.0","foo":{"a":[1,{"b":2}]},"root":{"path":"r","x y":[]}}`, []string{
 			"warning foo: unknown field: the runtime", `warning root["x y"]: unknown field: the runtime`}},
-		{"wrong case", `{"ociVersion":"1.0.0","hostName":"x"}`, []string{`warning hostName: unknown field: it is ignored; the defined name is "hostname"`}},
+		{"wrong case", `{"ociVersion":"1.0.0","hostName":"x"}`, []string{
+			`warning hostName: unknown field: it is ignored; the defined name is "hostname"`,
+		}},
 		{"duplicate", `{"ociVersion":"1.0.0","ociVersion":"1.1.0","linux":{"sysctl":{"a.b":"1","a.b":"2"}}}`, []string{
 			"error ociVersion: is given twice", `error linux.sysctl["a.b"]: is given twice`}},
 		{"half surrogate", `{"ociVersion":"1.0.0","hostname":"a\ud800","domainname":"\ufffd` + "\uFFFD" + `"}`, []string{
 			"error hostname: has half of a UTF-16 surrogate pair"}},
 		{"root wrong", `{"ociVersion":1,"root":[{"path":[]}],"process":7,"mounts":{},"linux":"x","hooks":true,"annotations":[]}`, []string{
-			"error ociVersion: must be a string, not 1", "error root: must be an object, not an array", "error process: must be an object, not 7",
-			"error mounts: must be an array, not an object", `error linux: must be an object, not the string "x"`,
-			"error hooks: must be an object, not true", "error annotations: must be an object, not an array"}},
+			"error ociVersion: must be a string, not 1",
+			"error root: must be an object, not an array",
+			"error process: must be an object, not 7",
+			"error mounts: must be an array, not an object",
+			`error linux: must be an object, not the string "x"`,
+			"error hooks: must be an object, not true",
+			"error annotations: must be an object, not an array",
+		}},
 		{"deep wrong", `{"ociVersion":"1.0.0","mounts":[{"destination":"/"},{"destination":5,"options":["a",null,{"b":[]}]}],
 			"linux":{"namespaces":[{"type":"pid","path":{}}],"resources":{"memory":{"limit":"1g"},"cpu":{"shares":-1,"quota":1.5,"period":1e3},"unified":{"a":1}}}}`, []string{
-			"error mounts[1].destination: must be a string, not 5", "error mounts[1].options[1]: must be a string, not null",
-			"error mounts[1].options[2]: must be a string, not an object", "error linux.namespaces[0].path: must be a string, not an object",
+			"error mounts[1].destination: must be a string, not 5",
+			"error mounts[1].options[1]: must be a string, not null",
+			"error mounts[1].options[2]: must be a string, not an object",
+			"error linux.namespaces[0].path: must be a string, not an object",
 			`error linux.resources.memory.limit: must be an integer, not the string "1g"`,
-			"error linux.resources.cpu.shares: -1 is out of range: it must fit uint64", "error linux.resources.cpu.quota: must be an integer, not 1.5",
-			"error linux.resources.cpu.period: must be an integer, not 1e3", `error linux.resources.unified["a"]: must be a string, not 1`}},
+			"error linux.resources.cpu.shares: -1 is out of range: it must fit uint64",
+			"error linux.resources.cpu.quota: must be an integer, not 1.5",
+			"error linux.resources.cpu.period: must be an integer, not 1e3",
+			`error linux.resources.unified["a"]: must be a string, not 1`,
+		}},
 		{"ranges", `{"ociVersion":"1.0.0","process":{"cwd":"/","terminal":0,"user":{"uid":4294967296,"gid":-5,"umask":99999999999999999999},"oomScoreAdj":true}}`, []string{
-			"error process.terminal: must be true or false, not 0", "error process.user.uid: 4294967296 is out of range: it must fit uint32",
-			"error process.user.gid: -5 is out of range", "error process.user.umask: 99999999999999999999 is out of range",
+			"error process.terminal: must be true or false, not 0",
+			"error process.user.uid: 4294967296 is out of range: it must fit uint32",
+			"error process.user.gid: -5 is out of range",
+			"error process.user.umask: 99999999999999999999 is out of range",
 			"error process.oomScoreAdj: must be an integer, not true"}},
 		{"missing", `{"ociVersion":"1.0.0","process":{"rlimits":[{"type":"RLIMIT_CPU"}],"ioPriority":{}},"root":{},"mounts":[{}],
 			"linux":{"namespaces":[{}],"devices":[{"path":"/a","type":"p"},{"path":"/b","type":"c"}],"resources":{"devices":[{}]}}}`, []string{
 			"error process.rlimits[0].hard: is missing", "error process.rlimits[0].soft: is missing",
 			"error process.ioPriority.class: is missing", "error process.ioPriority.priority: is missing",
-			"error process.cwd: is missing", "warning process.user: is missing; 0 (root) is used", "error root.path: is missing",
+			"warning process.user: is missing; 0 (root) is used",
+			"error process.cwd: is missing",
+			"error root.path: is missing",
 			"error mounts[0].destination: is missing", "error linux.namespaces[0].type: is missing",
-			"error linux.devices[1].major: is missing", "error linux.devices[1].minor: is missing", "error linux.resources.devices[0].allow: is missing"}},
-		{"no ids", `{"ociVersion":"1.0.0","process":{"cwd":"/","user":{}}}`, []string{"warning process.user.gid: is missing", "warning process.user.uid: is missing"}},
+			"error linux.devices[1].major: is missing",
+			"error linux.devices[1].minor: is missing",
+			"error linux.resources.devices[0].allow: is missing",
+		}},
+		{"no ids", `{"ociVersion":"1.0.0","process":{"cwd":"/","user":{}}}`, []string{
+			"warning process.user.uid: is missing",
+			"warning process.user.gid: is missing",
+		}},
 		{"null is unset", `{"ociVersion":"1.0.0","linux":{"namespaces":null,"seccomp":null,"sysctl":null,"resources":{"pids":{"limit":null}}}}`, nil},
 		{"anything", `{"ociVersion":"1.0.0","windows":{"layerFolders":[],"credentialSpec":{"a":[1,2]}}}`, nil},
 	} {
@@ -87,7 +119,8 @@ func TestDecodeBounds(t *testing.T) {
 	if s != nil {
 		t.Error("a document over the limit is decoded")
 	}
-	checkFindings(t, findings, []string{"error config.json: it is too large: at least 4194305 bytes, the limit is 4194304"})
+	checkFindings(t, findings, []string{
+		"error config.json: it is too large: at least 4194305 bytes, the limit is 4194304"})
 
 	exact := big[:MaxConfigSize-3] + `"}}`
 	s, findings = Decode(strings.NewReader(exact))

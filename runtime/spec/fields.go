@@ -1,30 +1,48 @@
 package spec
 
 import (
-	"maps"
 	"reflect"
-	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// fieldsOf returns the members of a structure by their JSON names, those of embedded structures included.
-func fieldsOf(typ reflect.Type) map[string]reflect.StructField {
-	fields := map[string]reflect.StructField{}
-	for _, f := range reflect.VisibleFields(typ) {
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !f.Anonymous && name != "" && name != "-" {
-			fields[name] = f
-		}
-	}
-	return fields
+// fieldSet are the members of a structure by their JSON names, those of embedded structures included.
+type fieldSet struct {
+	byName map[string]reflect.StructField
+	// required are the names without omitempty in the Go binding, which says what the text calls REQUIRED.
+	required []string
 }
 
-// missing reports the required members that were not given: those without omitempty in the Go binding,
-// which says what the text calls REQUIRED.
-func (t *tree) missing(path string, v reflect.Value, fields map[string]reflect.StructField, seen map[string]bool) {
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if _, opts, _ := strings.Cut(fields[name].Tag.Get("json"), ","); opts != "" || seen[name] {
+func fieldsOf(typ reflect.Type) fieldSet {
+	set := fieldSet{byName: map[string]reflect.StructField{}}
+	for _, f := range reflect.VisibleFields(typ) {
+		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous || name == "" || name == "-" {
+			continue
+		}
+		set.byName[name] = f
+		if opts == "" {
+			set.required = append(set.required, name)
+		}
+	}
+	return set
+}
+
+// fieldsOf looks every type up once for each document: a configuration has many objects of few types.
+func (t *tree) fieldsOf(typ reflect.Type) fieldSet {
+	set, ok := t.fields[typ]
+	if !ok {
+		set = fieldsOf(typ)
+		t.fields[typ] = set
+	}
+	return set
+}
+
+// missing reports the required members that were not given.
+func (t *tree) missing(path string, v reflect.Value, required []string, seen map[string]bool) {
+	for _, name := range required {
+		if seen[name] {
 			continue
 		}
 		switch owner := v.Interface().(type) {

@@ -113,7 +113,7 @@ func walkElem(path string, typ reflect.Type, known func(string) bool, leaf func(
 		leaf(path)
 		return
 	}
-	for name, f := range fieldsOf(typ) {
+	for name, f := range fieldsOf(typ).byName {
 		walkTypes(join(path, name), f.Type, known, leaf)
 	}
 }
@@ -148,7 +148,7 @@ func set(v reflect.Value, path []string) {
 		return
 	}
 	name, isList := strings.CutSuffix(path[0], "[]")
-	field := v.FieldByIndex(fieldsOf(v.Type())[name].Index)
+	field := v.FieldByIndex(fieldsOf(v.Type()).byName[name].Index)
 	if isList {
 		field.Set(reflect.MakeSlice(field.Type(), 1, 1))
 		field = field.Index(0)

@@ -26,43 +26,94 @@ func TestMounts(t *testing.T) {
 		{"bind of any type", specs.Mount{Destination: "/b", Type: "ext9", Source: "data/../x", Options: []string{"rbind", "rro", "rprivate"}}, nil},
 
 		{"no destination", specs.Mount{Type: "tmpfs"}, []string{"error " + dest + "is empty"}},
-		{"root", specs.Mount{Destination: "//.", Type: "tmpfs"}, []string{"error " + dest + `"//." is the root directory`}},
-		{"relative", specs.Mount{Destination: "t", Type: "tmpfs"}, []string{"warning " + dest + `"t" is relative, which is deprecated`}},
-		{"relative root", specs.Mount{Destination: ".", Type: "tmpfs"}, []string{"warning " + dest, "error " + dest + `"/." is the root directory`}},
-		{"escape", specs.Mount{Destination: "/a/../../etc", Type: "tmpfs"}, []string{"error " + dest + `"/a/../../etc" contains ".."`}},
-		{"relative escape", specs.Mount{Destination: "../etc", Type: "tmpfs"}, []string{"warning " + dest, "error " + dest + `"/../etc" contains ".."`}},
+		{"root", specs.Mount{Destination: "//.", Type: "tmpfs"}, []string{
+			"error " + dest + `"//." is the root directory`,
+		}},
+		{"relative", specs.Mount{Destination: "t", Type: "tmpfs"}, []string{
+			"warning " + dest + `"t" is relative, which is deprecated`,
+		}},
+		{"relative root", specs.Mount{Destination: ".", Type: "tmpfs"}, []string{
+			"warning " + dest,
+			"error " + dest + `"/." is the root directory`,
+		}},
+		{"escape", specs.Mount{Destination: "/a/../../etc", Type: "tmpfs"}, []string{
+			"error " + dest + `"/a/../../etc" contains ".."`,
+		}},
+		{"relative escape", specs.Mount{Destination: "../etc", Type: "tmpfs"}, []string{
+			"warning " + dest,
+			"error " + dest + `"/../etc" contains ".."`,
+		}},
 
-		{"no type", specs.Mount{Destination: "/t"}, []string{"error mounts[0].type: is missing; give a type, or"}},
-		{"type bind alone", specs.Mount{Destination: "/t", Type: "bind", Source: "/x"}, []string{`error mounts[0].type: "bind" makes no bind mount; give the option`}},
+		{"no type", specs.Mount{Destination: "/t"}, []string{
+			"error mounts[0].type: is missing; give a type, or",
+		}},
+		{"type bind alone", specs.Mount{Destination: "/t", Type: "bind", Source: "/x"}, []string{
+			`error mounts[0].type: "bind" makes no bind mount; give the option`,
+		}},
 		{"another type", specs.Mount{Destination: "/t", Type: "overlay", Options: []string{"lowerdir=/"}}, []string{
 			`error mounts[0].type: not supported yet: "overlay" is not among what Berth mounts`}},
-		{"no source", specs.Mount{Destination: "/t", Options: []string{"bind"}}, []string{"error mounts[0].source: is missing; a bind mount needs one"}},
+		{"no source", specs.Mount{Destination: "/t", Options: []string{"bind"}}, []string{
+			"error mounts[0].source: is missing; a bind mount needs one",
+		}},
 		{"id maps", specs.Mount{Destination: "/t", Source: "/s", Options: []string{"bind", "idmap"}, UIDMappings: maps, GIDMappings: maps}, []string{
-			"error mounts[0].uidMappings: not supported yet: ", "error mounts[0].gidMappings: not supported yet: ", "error " + opts + "[1]: not supported yet: idmapped"}},
+			"error mounts[0].uidMappings: not supported yet: ",
+			"error mounts[0].gidMappings: not supported yet: ",
+			"error " + opts + "[1]: not supported yet: idmapped",
+		}},
 
 		{"bind's options", specs.Mount{Destination: "/t", Source: "/s", Options: []string{"bind", "size=1", "sync", "tmpcopyup", "silent", "z", "ro", "remount", "defaults"}}, []string{
-			"error " + opts + `[1]: "size=1" is no option of a bind mount`, "warning " + opts + `[2]: "sync" has no effect on a bind mount`,
-			"error " + opts + `[3]: "tmpcopyup" is for tmpfs only`, "warning " + opts + `[4]: "silent" has no effect: the kernel's`,
-			"error " + opts + `[5]: "z" is no option of a bind mount`, "error " + opts + "[7]: not supported yet: give the final options"}},
+			"error " + opts + `[1]: "size=1" is no option of a bind mount`,
+			"warning " + opts + `[2]: "sync" has no effect on a bind mount`,
+			"error " + opts + `[3]: "tmpcopyup" is for tmpfs only`,
+			"warning " + opts + `[4]: "silent" has no effect: the kernel's`,
+			"error " + opts + `[5]: "z" is no option of a bind mount`,
+			"error " + opts + "[7]: not supported yet: give the final options",
+		}},
 		{"another's options", specs.Mount{Destination: "/p", Type: "proc", Options: []string{"size=1", "foo", "mand", "tmpcopyup"}}, []string{
-			"error " + opts + `[0]: "size=1" is no option of proc`, "error " + opts + `[1]: "foo" is no option of proc, nor one of all`,
-			"warning " + opts + `[2]: "mand" has no effect: the kernel has no mandatory`, "error " + opts + `[3]: "tmpcopyup" is for tmpfs only`}},
+			"error " + opts + `[0]: "size=1" is no option of proc`,
+			"error " + opts + `[1]: "foo" is no option of proc, nor one of all`,
+			"warning " + opts + `[2]: "mand" has no effect: the kernel has no mandatory`,
+			"error " + opts + `[3]: "tmpcopyup" is for tmpfs only`,
+		}},
 		{"values", specs.Mount{Destination: "/t", Type: "tmpfs", Options: []string{
 			"size=", "size", "size=1x", "mode=9", "mode=10000", "uid=-1", "gid=4294967295", "uid=root", "huge=deny", "inode64=1", "mpol=", "nr_inodes=5%"}}, []string{
-			"error " + opts + `[0]: size: "" is not a size such as`, "error " + opts + `[1]: "size" needs a value`, "error " + opts + `[2]: size: "1x" is not`,
-			"error " + opts + `[3]: mode: "9" is not an octal mode`, "error " + opts + `[4]: mode: "10000" is not`, "error " + opts + `[5]: uid: "-1" is not a numeric id`,
-			"error " + opts + `[6]: gid: "4294967295" is not`, "error " + opts + `[7]: uid: "root" is not`, "error " + opts + `[8]: huge: "deny" is not one of never,`,
-			"error " + opts + `[9]: "inode64" takes no value`, "error " + opts + `[10]: mpol: its value is empty`, "error " + opts + `[11]: nr_inodes: "5%" is not a number`}},
-		{"cgroup's options", specs.Mount{Destination: "/c", Type: "cgroup2", Options: []string{"nsdelegate"}}, []string{"error " + opts + `[0]: "nsdelegate" is no option of cgroup2`}},
-		{"unreadable", specs.Mount{Destination: "/c", Type: "tmpfs", Options: []string{"", "x"}}, []string{"error " + opts + `: parse mount option "": it has no name`}},
-		{"two propagations", specs.Mount{Destination: "/c", Type: "tmpfs", Options: []string{"slave", "shared"}}, []string{"error " + opts + `: parse mount option "shared": the propagation`}},
+			"error " + opts + `[0]: size: "" is not a size such as`,
+			"error " + opts + `[1]: "size" needs a value`,
+			"error " + opts + `[2]: size: "1x" is not`,
+			"error " + opts + `[3]: mode: "9" is not an octal mode`,
+			"error " + opts + `[4]: mode: "10000" is not`,
+			"error " + opts + `[5]: uid: "-1" is not a numeric id`,
+			"error " + opts + `[6]: gid: "4294967295" is not`,
+			"error " + opts + `[7]: uid: "root" is not`,
+			"error " + opts + `[8]: huge: "deny" is not one of never,`,
+			"error " + opts + `[9]: "inode64" takes no value`,
+			"error " + opts + `[10]: mpol: its value is empty`,
+			"error " + opts + `[11]: nr_inodes: "5%" is not a number`,
+		}},
+		{"cgroup's options", specs.Mount{Destination: "/c", Type: "cgroup2", Options: []string{"nsdelegate"}}, []string{
+			"error " + opts + `[0]: "nsdelegate" is no option of cgroup2`,
+		}},
+		{"unreadable", specs.Mount{Destination: "/c", Type: "tmpfs", Options: []string{"", "x"}}, []string{
+			"error " + opts + `: parse mount option "": it has no name`,
+		}},
+		{"two propagations", specs.Mount{Destination: "/c", Type: "tmpfs", Options: []string{"slave", "shared"}}, []string{
+			"error " + opts + `: parse mount option "shared": the propagation`,
+		}},
 
-		{"tmpfs on proc", specs.Mount{Destination: "/proc/", Type: "tmpfs"}, []string{"error " + dest + `only procfs can be mounted on "/proc"`}},
-		{"bind on proc", specs.Mount{Destination: "proc", Source: "/tmp", Options: []string{"bind"}}, []string{"warning " + dest, "error " + dest + "only procfs"}},
+		{"tmpfs on proc", specs.Mount{Destination: "/proc/", Type: "tmpfs"}, []string{
+			"error " + dest + `only procfs can be mounted on "/proc"`,
+		}},
+		{"bind on proc", specs.Mount{Destination: "proc", Source: "/tmp", Options: []string{"bind"}}, []string{
+			"warning " + dest,
+			"error " + dest + "only procfs",
+		}},
 		{"host's proc", specs.Mount{Destination: "/proc", Source: "/proc/", Options: []string{"rbind"}}, nil},
-		{"in proc", specs.Mount{Destination: "/proc/self/attr", Type: "tmpfs"}, []string{"error " + dest + `"/proc/self/attr" lies in procfs`}},
+		{"in proc", specs.Mount{Destination: "/proc/self/attr", Type: "tmpfs"}, []string{
+			"error " + dest + `"/proc/self/attr" lies in procfs`,
+		}},
 		{"file in proc", specs.Mount{Destination: "/proc//meminfo", Source: "/m", Options: []string{"bind"}}, nil},
-		{"tmpfs on a file in proc", specs.Mount{Destination: "/proc/meminfo", Type: "tmpfs"}, []string{"error " + dest}},
+		{"tmpfs on a file in proc", specs.Mount{Destination: "/proc/meminfo", Type: "tmpfs"}, []string{
+			"error " + dest}},
 		{"no proc at all", specs.Mount{Destination: "/process", Type: "tmpfs"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,24 +10,44 @@ import (
 
 func TestProcess(t *testing.T) {
 	checkRules(t, []rule{
-		{"no args", func(s *specs.Spec) { s.Process.Args = nil }, []string{"error process.args: is empty; at least the program"}},
-		{"empty program", func(s *specs.Spec) { s.Process.Args = []string{"", ""} }, []string{"error process.args[0]: is empty; it names the program"}},
+		{"no args", func(s *specs.Spec) { s.Process.Args = nil }, []string{
+			"error process.args: is empty; at least the program",
+		}},
+		{"empty program", func(s *specs.Spec) { s.Process.Args = []string{"", ""} }, []string{
+			"error process.args[0]: is empty; it names the program",
+		}},
 		{"long arg", func(s *specs.Spec) { s.Process.Args = append(s.Process.Args, strings.Repeat("x", 131072)) }, []string{
 			"error process.args[1]: has 131072 bytes; execve(2) takes at most 131071"}},
 		{"longest arg", func(s *specs.Spec) { s.Process.Args = append(s.Process.Args, strings.Repeat("x", 131071)) }, nil},
 		{"env", func(s *specs.Spec) { s.Process.Env = []string{"A=1", "B", "=x", "", "C=", "A=2", "A=3", "D=a=b"} }, []string{
-			`error process.env[1]: "B" has no "="`, `error process.env[2]: "=x" has no name`, `error process.env[3]: "" has no "="`,
-			`warning process.env[5]: "A" is already set by process.env[0]`, `warning process.env[6]: "A" is already set by process.env[0]`}},
-		{"long env", func(s *specs.Spec) { s.Process.Env = []string{"A=" + strings.Repeat("x", 131072)} }, []string{"error process.env[0]: has 131074 bytes"}},
+			`error process.env[1]: "B" has no "="`,
+			`error process.env[2]: "=x" has no name`,
+			`error process.env[3]: "" has no "="`,
+			`warning process.env[5]: "A" is already set by process.env[0]`,
+			`warning process.env[6]: "A" is already set by process.env[0]`,
+		}},
+		{"long env", func(s *specs.Spec) { s.Process.Env = []string{"A=" + strings.Repeat("x", 131072)} }, []string{
+			"error process.env[0]: has 131074 bytes",
+		}},
 		{"no cwd", func(s *specs.Spec) { s.Process.Cwd = "" }, []string{"error process.cwd: is empty"}},
-		{"relative cwd", func(s *specs.Spec) { s.Process.Cwd = "a" }, []string{`error process.cwd: "a" is not an absolute path`}},
+		{"relative cwd", func(s *specs.Spec) { s.Process.Cwd = "a" }, []string{
+			`error process.cwd: "a" is not an absolute path`,
+		}},
 		{"cwd with dots stays inside", func(s *specs.Spec) { s.Process.Cwd = "/a/../../b" }, nil},
-		{"console size alone", func(s *specs.Spec) { s.Process.ConsoleSize = &specs.Box{} }, []string{"warning process.consoleSize: is ignored"}},
+		{"console size alone", func(s *specs.Spec) { s.Process.ConsoleSize = &specs.Box{} }, []string{
+			"warning process.consoleSize: is ignored",
+		}},
 		{"terminal", func(s *specs.Spec) { s.Process.Terminal, s.Process.ConsoleSize = true, &specs.Box{} }, []string{
 			"error process.terminal: not supported yet: Berth cannot make a pseudoterminal"}},
-		{"commandLine", func(s *specs.Spec) { s.Process.CommandLine = "x" }, []string{"error process.commandLine: it is for Windows"}},
-		{"oomScoreAdj", func(s *specs.Spec) { s.Process.OOMScoreAdj = ptr(-1001) }, []string{"error process.oomScoreAdj: -1001 is not in -1000 to 1000"}},
-		{"oomScoreAdj high", func(s *specs.Spec) { s.Process.OOMScoreAdj = ptr(1001) }, []string{"error process.oomScoreAdj: 1001"}},
+		{"commandLine", func(s *specs.Spec) { s.Process.CommandLine = "x" }, []string{
+			"error process.commandLine: it is for Windows",
+		}},
+		{"oomScoreAdj", func(s *specs.Spec) { s.Process.OOMScoreAdj = ptr(-1001) }, []string{
+			"error process.oomScoreAdj: -1001 is not in -1000 to 1000",
+		}},
+		{"oomScoreAdj high", func(s *specs.Spec) { s.Process.OOMScoreAdj = ptr(1001) }, []string{
+			"error process.oomScoreAdj: 1001",
+		}},
 		{"oomScoreAdj edge", func(s *specs.Spec) { s.Process.OOMScoreAdj = ptr(-1000) }, nil},
 	})
 }
@@ -41,8 +61,10 @@ func TestUser(t *testing.T) {
 		{"bad", func(s *specs.Spec) {
 			s.Process.User = specs.User{UID: none, GID: none, Umask: ptr[uint32](0o1000), AdditionalGids: []uint32{1, none}, Username: "nobody"}
 		}, []string{
-			"error process.user.username: it is for Windows; on Linux give uid and gid", "error process.user.uid: 4294967295 is no id",
-			"error process.user.gid: 4294967295 is no id", "error process.user.additionalGids[1]: 4294967295 is no id",
+			"error process.user.username: it is for Windows; on Linux give uid and gid",
+			"error process.user.uid: 4294967295 is no id",
+			"error process.user.gid: 4294967295 is no id",
+			"error process.user.additionalGids[1]: 4294967295 is no id",
 			"error process.user.umask: 512 is not in 0 to 511 (octal 777)"}},
 		{"too many groups", func(s *specs.Spec) { s.Process.User.AdditionalGids = make([]uint32, 65537) }, []string{
 			"error process.user.additionalGids: has 65537 groups; setgroups(2) takes at most 65536"}},
@@ -57,8 +79,11 @@ func TestRlimits(t *testing.T) {
 		{"bad", func(s *specs.Spec) {
 			s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 2, Hard: 1}, {Type: "RLIMIT_NOFILE"}, {Type: "NOFILE"}, {Type: "NOFILE"}}
 		}, []string{
-			"error process.rlimits[0].soft: 2 is above the hard limit of 1", `error process.rlimits[1].type: "RLIMIT_NOFILE" is given twice`,
-			`error process.rlimits[2].type: "NOFILE" is not a resource`, `error process.rlimits[3].type: "NOFILE" is not a resource`}},
+			"error process.rlimits[0].soft: 2 is above the hard limit of 1",
+			`error process.rlimits[1].type: "RLIMIT_NOFILE" is given twice`,
+			`error process.rlimits[2].type: "NOFILE" is not a resource`,
+			`error process.rlimits[3].type: "NOFILE" is not a resource`,
+		}},
 	})
 	// The kernel knows 16 (RLIM_NLIMITS), and each number once.
 	seen := map[int]string{}
@@ -85,8 +110,10 @@ func TestCapabilities(t *testing.T) {
 	}
 	checkRules(t, []rule{{"partly granted", func(s *specs.Spec) { s.Process.Capabilities = c }, []string{
 		`warning process.capabilities.bounding[2]: "CAP_FUTURE" is no capability that Berth knows; it is left out`,
-		"warning process.capabilities.effective[1]: CAP_KILL is not also permitted", "warning process.capabilities.inheritable[1]: CAP_BPF is not also bounding",
-		"warning process.capabilities.ambient[1]: CAP_SYS_ADMIN is not also permitted and inheritable", `warning process.capabilities.ambient[2]: "chown" is no capability`,
+		"warning process.capabilities.effective[1]: CAP_KILL is not also permitted",
+		"warning process.capabilities.inheritable[1]: CAP_BPF is not also bounding",
+		"warning process.capabilities.ambient[1]: CAP_SYS_ADMIN is not also permitted and inheritable",
+		`warning process.capabilities.ambient[2]: "chown" is no capability`,
 	}}})
 	want := CapabilitySets{
 		Bounding: 1<<unix.CAP_CHOWN | 1<<unix.CAP_KILL, Permitted: 1<<unix.CAP_CHOWN | 1<<unix.CAP_SYS_ADMIN,

@@ -22,20 +22,42 @@ func TestScheduler(t *testing.T) {
 		{"rr", specs.Scheduler{Policy: specs.SchedRR, Priority: 1}, nil},
 		{"deadline", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1024, Deadline: 1024, Period: 2048}, nil},
 		{"deadline is period", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1024, Deadline: 1024}, nil},
-		{"no policy", specs.Scheduler{}, []string{`error process.scheduler.policy: "" is not a scheduling policy`}},
-		{"iso", specs.Scheduler{Policy: specs.SchedISO}, []string{`error process.scheduler.policy: "SCHED_ISO" is not a scheduling policy of Linux`}},
+		{"no policy", specs.Scheduler{}, []string{
+			`error process.scheduler.policy: "" is not a scheduling policy`,
+		}},
+		{"iso", specs.Scheduler{Policy: specs.SchedISO}, []string{
+			`error process.scheduler.policy: "SCHED_ISO" is not a scheduling policy of Linux`,
+		}},
 		{"nice", specs.Scheduler{Policy: specs.SchedOther, Nice: 20, Priority: 1}, []string{
-			"error process.scheduler.nice: 20 is not in -20 to 19", "error process.scheduler.priority: 1 must be 0 with SCHED_OTHER"}},
+			"error process.scheduler.nice: 20 is not in -20 to 19",
+			"error process.scheduler.priority: 1 must be 0 with SCHED_OTHER",
+		}},
 		{"priority", specs.Scheduler{Policy: specs.SchedFIFO, Nice: 1}, []string{
-			"error process.scheduler.nice: 1 has no effect with SCHED_FIFO", "error process.scheduler.priority: 0 is not in 1 to 99"}},
-		{"priority high", specs.Scheduler{Policy: specs.SchedRR, Priority: 100}, []string{"error process.scheduler.priority: 100"}},
+			"error process.scheduler.nice: 1 has no effect with SCHED_FIFO",
+			"error process.scheduler.priority: 0 is not in 1 to 99",
+		}},
+		{"priority high", specs.Scheduler{Policy: specs.SchedRR, Priority: 100}, []string{
+			"error process.scheduler.priority: 100",
+		}},
 		{"flags", specs.Scheduler{Policy: specs.SchedOther, Flags: []specs.LinuxSchedulerFlag{"X", specs.SchedFlagUtilClampMin}}, []string{
-			`error process.scheduler.flags[0]: "X" is not a scheduling flag`, "warning process.scheduler.flags[1]: the clamp is 0"}},
-		{"deadline for another", specs.Scheduler{Policy: specs.SchedOther, Period: 1}, []string{"error process.scheduler: runtime, deadline and period are for SCHED_DEADLINE"}},
-		{"runtime short", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1023, Deadline: 1024}, []string{"error process.scheduler.runtime: 1023 ns is below"}},
-		{"deadline short", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 2048, Deadline: 1024}, []string{"error process.scheduler.deadline: 1024 ns is less"}},
-		{"period short", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1024, Deadline: 2048, Period: 1024}, []string{"error process.scheduler.period: 1024 ns is less"}},
-		{"period long", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1024, Deadline: 2048, Period: math.MaxUint64}, []string{"error process.scheduler.period: 18446744073709551615 ns is above"}},
+			`error process.scheduler.flags[0]: "X" is not a scheduling flag`,
+			"warning process.scheduler.flags[1]: the clamp is 0",
+		}},
+		{"deadline for another", specs.Scheduler{Policy: specs.SchedOther, Period: 1}, []string{
+			"error process.scheduler: runtime, deadline and period are for SCHED_DEADLINE",
+		}},
+		{"runtime short", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1023, Deadline: 1024}, []string{
+			"error process.scheduler.runtime: 1023 ns is below",
+		}},
+		{"deadline short", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 2048, Deadline: 1024}, []string{
+			"error process.scheduler.deadline: 1024 ns is less",
+		}},
+		{"period short", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1024, Deadline: 2048, Period: 1024}, []string{
+			"error process.scheduler.period: 1024 ns is less",
+		}},
+		{"period long", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1024, Deadline: 2048, Period: math.MaxUint64}, []string{
+			"error process.scheduler.period: 18446744073709551615 ns is above",
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := base()
@@ -75,7 +97,8 @@ func TestIOPriorityAndAffinity(t *testing.T) {
 			s.Process.IOPriority = &specs.LinuxIOPriority{Class: "RT", Priority: 8}
 			s.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "3-1", Final: "0,"}
 		}, []string{
-			`error process.ioPriority.class: "RT" is not IOPRIO_CLASS_RT`, "error process.ioPriority.priority: 8 is not in 0 to 7",
+			`error process.ioPriority.class: "RT" is not IOPRIO_CLASS_RT`,
+			"error process.ioPriority.priority: 8 is not in 0 to 7",
 			`error process.execCPUAffinity.initial: parse list "3-1": "3-1" is no number or ascending range`,
 			`error process.execCPUAffinity.final: parse list "0,": "" is no number`}},
 	})

@@ -86,7 +86,8 @@ func TestGeneratedConfigs(t *testing.T) {
 
 			withTerminal, findings := Decode(strings.NewReader(strings.Replace(string(data), `"terminal": false`, `"terminal": true`, 1)))
 			checkFindings(t, findings, nil)
-			checkFindings(t, Validate(withTerminal).Errors(), []string{"error process.terminal: not supported yet: "})
+			checkFindings(t, Validate(withTerminal).Errors(), []string{
+				"error process.terminal: not supported yet: "})
 		})
 	}
 }

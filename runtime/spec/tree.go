@@ -18,6 +18,8 @@ type tree struct {
 	*report
 	data []byte
 	dec  *json.Decoder
+	// fields are those of the types met so far.
+	fields map[reflect.Type]fieldSet
 }
 
 // value decodes the next value of the document into v.
@@ -78,16 +80,16 @@ func (t *tree) assign(path string, v reflect.Value, token json.Token) error {
 
 // object decodes the members of a structure.
 func (t *tree) object(path string, v reflect.Value) error {
-	fields := fieldsOf(v.Type())
+	fields := t.fieldsOf(v.Type())
 	seen := map[string]bool{}
 	for t.dec.More() {
 		name, err := t.name(path, seen)
 		if err != nil {
 			return err
 		}
-		f, known := fields[name]
+		f, known := fields.byName[name]
 		if !known {
-			t.unknown(path, name, fields)
+			t.unknown(path, name, fields.byName)
 			err = t.skipValue()
 		} else {
 			err = t.value(join(path, name), v.FieldByIndex(f.Index))
@@ -96,7 +98,7 @@ func (t *tree) object(path string, v reflect.Value) error {
 			return err
 		}
 	}
-	t.missing(path, v, fields, seen)
+	t.missing(path, v, fields.required, seen)
 	_, err := t.dec.Token()
 	return err
 }

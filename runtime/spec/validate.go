@@ -3,7 +3,6 @@ package spec
 import (
 	"reflect"
 	"regexp"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -29,7 +28,7 @@ func Validate(s *specs.Spec) Findings {
 		c.linux = s.Linux
 	}
 	c.version()
-	c.strings("", reflect.ValueOf(s))
+	c.nulBytes("", reflect.ValueOf(s))
 	c.unsupported()
 	c.process()
 	c.root()
@@ -62,36 +61,6 @@ func (c *checker) version() {
 		c.errorf("ociVersion", refVersion, "%s is not supported; Berth reads versions 1.x", quote(v))
 	case len(parts[2]) > 1 || int(parts[2][0]-'0') > specs.VersionMinor:
 		c.warnf("ociVersion", refVersion, "%s is newer than the %s that Berth knows; what it added is ignored", quote(v), specs.Version)
-	}
-}
-
-// strings refuses NUL in every string of the document but annotations, which never reach the kernel:
-// system calls would take the text only up to there.
-func (c *checker) strings(path string, v reflect.Value) {
-	switch v.Kind() {
-	case reflect.String:
-		if strings.ContainsRune(v.String(), 0) {
-			c.errorf(path, refConfig, "contains a NUL byte")
-		}
-	case reflect.Pointer:
-		if !v.IsNil() {
-			c.strings(path, v.Elem())
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			c.strings(index(path, i), v.Index(i))
-		}
-	case reflect.Map:
-		for _, k := range sortedKeys(v) {
-			c.strings(key(path, k.String()), k)
-			c.strings(key(path, k.String()), v.MapIndex(k))
-		}
-	case reflect.Struct:
-		for _, f := range reflect.VisibleFields(v.Type()) {
-			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !f.Anonymous && name != "annotations" {
-				c.strings(join(path, name), v.FieldByIndex(f.Index))
-			}
-		}
 	}
 }
 

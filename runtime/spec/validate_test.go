@@ -14,7 +14,10 @@ import (
 func TestValidateNothing(t *testing.T) {
 	checkFindings(t, Validate(nil), []string{"error config.json: there is no configuration"})
 	checkFindings(t, Validate(&specs.Spec{}), []string{
-		"error ociVersion: is missing", "error process: is missing", "error root: is missing", "error linux.namespaces: have no entry of type \"mount\""})
+		"error ociVersion: is missing",
+		"error process: is missing",
+		"error root: is missing",
+		"error linux.namespaces: have no entry of type \"mount\""})
 }
 
 func TestVersion(t *testing.T) {
@@ -65,7 +68,10 @@ func TestHostnames(t *testing.T) {
 		{"long", func(s *specs.Spec) { s.Hostname, s.Domainname = strings.Repeat("h", 65), strings.Repeat("d", 65) }, []string{
 			"error hostname: has 65 bytes; at most 64", "error domainname: has 65 bytes"}},
 		{"host's namespace", func(s *specs.Spec) { s.Hostname, s.Domainname, s.Linux.Namespaces[3].Type = "h", "d", "" }, []string{
-			"error hostname: would change the host's", "error domainname: would change the host's", `error linux.namespaces[3].type: "" is not`}},
+			"error hostname: would change the host's",
+			"error domainname: would change the host's",
+			`error linux.namespaces[3].type: "" is not`,
+		}},
 		{"joined namespace", func(s *specs.Spec) { s.Hostname, s.Linux.Namespaces[3].Path = "h", "/run/uts" }, []string{
 			`warning hostname: is changed for everyone in the namespace "/run/uts"`}},
 	})
@@ -80,10 +86,16 @@ func TestNUL(t *testing.T) {
 			s.Linux.Sysctl = map[string]string{"net.core.somaxconn": "1\x002"}
 			s.Linux.MaskedPaths = []string{"/a\x00"}
 		}, []string{
-			"error process.args[1]: contains a NUL byte", "error process.env[0]: contains a NUL", "error mounts[0].destination: contains a NUL",
-			`error linux.sysctl["net.core.somaxconn"]: contains a NUL`, "error linux.maskedPaths[0]: contains a NUL"}},
+			"error process.args[1]: contains a NUL byte",
+			"error process.env[0]: contains a NUL",
+			"error mounts[0].destination: contains a NUL",
+			`error linux.sysctl["net.core.somaxconn"]: contains a NUL`,
+			"error linux.maskedPaths[0]: contains a NUL",
+		}},
 		{"annotations may", func(s *specs.Spec) { s.Annotations = map[string]string{"a": "\x00"} }, nil},
-		{"annotation without key", func(s *specs.Spec) { s.Annotations = map[string]string{"": "a"} }, []string{`error annotations[""]: the key is empty`}},
+		{"annotation without key", func(s *specs.Spec) { s.Annotations = map[string]string{"": "a"} }, []string{
+			`error annotations[""]: the key is empty`,
+		}},
 	})
 }
 
@@ -98,9 +110,12 @@ func TestContainerPathsAndPropagation(t *testing.T) {
 			s.Linux.ReadonlyPaths = []string{"..", "/"}
 			s.Linux.RootfsPropagation = "rbind"
 		}, []string{
-			`error linux.maskedPaths[0]: "proc/kcore" is not an absolute path`, `error linux.maskedPaths[1]: "/a/../b" contains ".."`,
-			"error linux.maskedPaths[2]: is empty", `error linux.maskedPaths[3]: "/." is the root directory itself`,
-			`error linux.readonlyPaths[0]: ".." is not an absolute path`, `error linux.readonlyPaths[1]: "/" is the root directory`,
+			`error linux.maskedPaths[0]: "proc/kcore" is not an absolute path`,
+			`error linux.maskedPaths[1]: "/a/../b" contains ".."`,
+			"error linux.maskedPaths[2]: is empty",
+			`error linux.maskedPaths[3]: "/." is the root directory itself`,
+			`error linux.readonlyPaths[0]: ".." is not an absolute path`,
+			`error linux.readonlyPaths[1]: "/" is the root directory`,
 			`error linux.rootfsPropagation: "rbind" is not one of shared`}},
 	})
 	for _, word := range []string{"shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"} {
