@@ -33,6 +33,7 @@ func Defaults(c DefaultsConfig) []unit.Property {
 		unit.Delegate(true),
 		unit.CollectMode("inactive-or-failed"),
 		unit.KillMode("control-group"),
+		unit.OOMPolicy("continue"),
 		unit.CPUAccounting(true),
 		unit.MemoryAccounting(true),
 		unit.TasksAccounting(true),

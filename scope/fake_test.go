@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -83,12 +84,11 @@ type fakeSystemd struct {
 	t    *testing.T
 	conn *dbus.Conn
 
-	mu         sync.Mutex
-	units      map[string][]uint32 // loaded units and their processes
-	calls      []string            // "Method arg"
-	props      map[string]dbus.Variant
-	subscribed int
-	nextJob    uint32
+	mu      sync.Mutex
+	units   map[string][]uint32 // loaded units and their processes
+	calls   []string            // "Method arg"
+	props   map[string]dbus.Variant
+	nextJob uint32
 
 	// onStart decides about a StartTransientUnit; nil: the unit is made, the job done.
 	onStart func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error
@@ -157,6 +157,34 @@ func (f *fakeSystemd) logged(call string) (n int) {
 	return n
 }
 
+// history is all calls made.
+func (f *fakeSystemd) history() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.calls)
+}
+
+// prop is a property of the last StartTransientUnit.
+func (f *fakeSystemd) prop(name string) any {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.props[name].Value()
+}
+
+// setStart sets what decides about a StartTransientUnit.
+func (f *fakeSystemd) setStart(on func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onStart = on
+}
+
+// leave leaves the bus.
+func (f *fakeSystemd) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conn.Close()
+}
+
 func (f *fakeSystemd) loaded(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -198,9 +226,7 @@ func (f *fakeSystemd) job() dbus.ObjectPath {
 
 // Subscribe implements the manager.
 func (f *fakeSystemd) Subscribe() *dbus.Error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.subscribed++
+	f.log("Subscribe")
 	return nil
 }
 

@@ -10,18 +10,28 @@ import (
 )
 
 // Remove kills every process of the unit, stops and unloads it, and waits until it is gone. Without such a unit
-// it does nothing.
+// it does nothing. When the bus is lost in the middle it begins again.
 func (m *Manager) Remove(ctx context.Context, name string) error {
+	for {
+		err := m.remove(ctx, name)
+		again := errors.Is(err, ErrDisconnected) && !errors.Is(err, ErrTimeout) && ctx.Err() == nil
+		if !again {
+			return wrap("remove", name, err)
+		}
+	}
+}
+
+func (m *Manager) remove(ctx context.Context, name string) error {
 	err := m.Kill(ctx, name, "all", unix.SIGKILL)
 	if errors.Is(err, ErrNoSuchUnit) {
 		return nil
 	}
 	if failed(err) {
-		return wrap("remove", name, err)
+		return err
 	}
 	for _, f := range []func(context.Context, string) error{m.Stop, m.resetFailed, m.WaitRemoved} {
 		if err := f(ctx, name); failed(err) {
-			return wrap("remove", name, err)
+			return err
 		}
 	}
 	return nil

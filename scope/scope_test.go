@@ -43,13 +43,13 @@ func TestStart(t *testing.T) {
 	if err := m.Start(t.Context(), testRequest()); err != nil {
 		t.Fatal(err)
 	}
-	if f.logged("StartTransientUnit "+testUnit+" fail") != 1 || len(f.calls) != 1 {
-		t.Errorf("calls of one start: %q", f.calls)
+	if h := f.history(); len(h) != 2 || h[0] != "Subscribe" || h[1] != "StartTransientUnit "+testUnit+" fail" {
+		t.Errorf("calls of one start: %q", f.history())
 	}
 	want := map[string]any{"Description": "a test", "CPUWeight": uint64(7), "PIDs": []uint32{42}, "Controller": "org.berth1"}
 	got := map[string]any{}
-	for k, v := range f.props {
-		got[k] = v.Value()
+	for k := range want {
+		got[k] = f.prop(k)
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("properties (-want +got):\n%s", d)
@@ -61,21 +61,21 @@ func TestStart(t *testing.T) {
 
 func TestStartJobEndsAfterReply(t *testing.T) {
 	_, f, m := setup(t, Config{})
-	f.onStart = func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
+	f.setStart(func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
 		go func() {
 			f.jobRemoved(systemdPath+"/job/999", name, JobFailed) // another job of the same unit
 			f.jobRemoved(job, "other.service", JobFailed)
 			f.jobRemoved(job, name, JobDone)
 		}()
 		return nil
-	}
+	})
 	if err := m.Start(t.Context(), testRequest()); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestStartManyAtOnce(t *testing.T) {
-	_, f, m := setup(t, Config{})
+	_, _, m := setup(t, Config{})
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
@@ -90,8 +90,8 @@ func TestStartManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if len(f.units) != 0 {
-		t.Errorf("left: %v", f.units)
+	if list, err := m.List(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("left: %v, %v", list, err)
 	}
 	if err := m.do(func(o *owner) {
 		if len(o.jobs) != 0 || len(o.removals) != 0 {
@@ -120,13 +120,13 @@ func TestStartPIDFD(t *testing.T) {
 		t.Errorf("alive: %v", err)
 	}
 	f.unload(testUnit)
-	f.onStart = func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
+	f.setStart(func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
 		_ = child.Process.Kill()
 		_ = child.Wait()
 		f.jobRemoved(job, name, JobDone)
 		f.unload(name)
 		return nil
-	}
+	})
 	for _, when := range []string{"reaped during the start", "reaped before"} {
 		if err := m.Start(t.Context(), r); !errors.Is(err, ErrNoLeader) || !errors.Is(err, unix.ESRCH) {
 			t.Errorf("%s: %v, want ErrNoLeader", when, err)
@@ -181,15 +181,15 @@ func TestStartTakenName(t *testing.T) {
 		t.Errorf("got %v, want ErrExists with the name", err)
 	}
 	if !f.loaded(testUnit) || f.logged("StopUnit "+testUnit) != 0 || f.logged("KillUnit "+testUnit+" all 9") != 0 {
-		t.Errorf("the unit of another was touched: %q", f.calls)
+		t.Errorf("the unit of another was touched: %q", f.history())
 	}
 }
 
 func TestStartRefused(t *testing.T) {
 	_, f, m := setup(t, Config{})
-	f.onStart = func(*fakeSystemd, string, dbus.ObjectPath) *dbus.Error {
+	f.setStart(func(*fakeSystemd, string, dbus.ObjectPath) *dbus.Error {
 		return dbus.NewError("org.freedesktop.DBus.Error.InvalidArgs", []any{"Value specified in CPUWeight is out of range"})
-	}
+	})
 	err := m.Start(t.Context(), testRequest())
 	var e *RefusedError
 	if !errors.As(err, &e) || e.Property != "CPUWeight" || e.Unit != testUnit {
@@ -200,7 +200,7 @@ func TestStartRefused(t *testing.T) {
 		t.Errorf("%v: systemd's own error is lost", err)
 	}
 	if f.logged("StopUnit "+testUnit) != 0 {
-		t.Errorf("stopped what was never made: %q", f.calls)
+		t.Errorf("stopped what was never made: %q", f.history())
 	}
 }
 
@@ -232,17 +232,17 @@ func TestStartJobResults(t *testing.T) {
 	for _, result := range []JobResult{JobFailed, JobTimeout, JobCanceled, JobDependency, JobSkipped, "of-tomorrow"} {
 		t.Run(string(result), func(t *testing.T) {
 			_, f, m := setup(t, Config{})
-			f.onStart = func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
+			f.setStart(func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
 				f.jobRemoved(job, name, result)
 				return nil
-			}
+			})
 			err := m.Start(t.Context(), testRequest())
 			var e *JobError
 			if !errors.As(err, &e) || e.Result != result || e.Unit != testUnit {
 				t.Errorf("got %v, want a JobError with %q", err, result)
 			}
 			if f.loaded(testUnit) || f.logged("KillUnit "+testUnit+" all 9") != 1 {
-				t.Errorf("not cleaned up: %q", f.calls)
+				t.Errorf("not cleaned up: %q", f.history())
 			}
 		})
 	}
@@ -251,14 +251,14 @@ func TestStartJobResults(t *testing.T) {
 // The job never ends.
 func TestStartTimeout(t *testing.T) {
 	_, f, m := setup(t, Config{})
-	f.onStart = func(*fakeSystemd, string, dbus.ObjectPath) *dbus.Error { return nil }
+	f.setStart(func(*fakeSystemd, string, dbus.ObjectPath) *dbus.Error { return nil })
 	r := testRequest()
 	r.Timeout = 50 * time.Millisecond
 	if err := m.Start(t.Context(), r); !errors.Is(err, ErrTimeout) {
 		t.Errorf("got %v, want ErrTimeout", err)
 	}
 	if f.loaded(testUnit) || f.logged("StopUnit "+testUnit) != 1 {
-		t.Errorf("not cleaned up: %q", f.calls)
+		t.Errorf("not cleaned up: %q", f.history())
 	}
 }
 
@@ -266,16 +266,16 @@ func TestStartTimeout(t *testing.T) {
 func TestStartCancelledBeforeReply(t *testing.T) {
 	_, f, m := setup(t, Config{})
 	ctx, cancel := context.WithCancel(t.Context())
-	f.onStart = func(*fakeSystemd, string, dbus.ObjectPath) *dbus.Error {
+	f.setStart(func(*fakeSystemd, string, dbus.ObjectPath) *dbus.Error {
 		cancel()
 		<-time.After(50 * time.Millisecond)
 		return nil
-	}
+	})
 	if err := m.Start(ctx, testRequest()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	if f.loaded(testUnit) {
-		t.Errorf("not cleaned up: %q", f.calls)
+		t.Errorf("not cleaned up: %q", f.history())
 	}
 }
 
@@ -283,16 +283,16 @@ func TestStartCancelledBeforeReply(t *testing.T) {
 func TestStartCancelledTakenName(t *testing.T) {
 	_, f, m := setup(t, Config{})
 	ctx, cancel := context.WithCancel(t.Context())
-	f.onStart = func(f *fakeSystemd, name string, _ dbus.ObjectPath) *dbus.Error {
+	f.setStart(func(f *fakeSystemd, name string, _ dbus.ObjectPath) *dbus.Error {
 		cancel()
 		<-time.After(50 * time.Millisecond)
 		return dbus.NewError(busUnitExists, []any{"taken"})
-	}
+	})
 	if err := m.Start(ctx, testRequest()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	if f.logged("KillUnit "+testUnit+" all 9") != 0 {
-		t.Errorf("touched: %q", f.calls)
+		t.Errorf("touched: %q", f.history())
 	}
 }
 
@@ -313,7 +313,7 @@ func TestStartBusLost(t *testing.T) {
 			b, f, m := setup(t, Config{})
 			hold := make(chan struct{})
 			defer close(hold)
-			f.onStart = func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
+			f.setStart(func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
 				f.add(name, tt.pid)
 				restart := func() {
 					b.kill()
@@ -327,12 +327,12 @@ func TestStartBusLost(t *testing.T) {
 				restart()
 				<-hold
 				return nil
-			}
+			})
 			if err := m.Start(t.Context(), testRequest()); !errors.Is(err, ErrDisconnected) {
 				t.Errorf("got %v, want ErrDisconnected", err)
 			}
 			if f.loaded(testUnit) == tt.remove {
-				t.Errorf("loaded: %v; calls %q", f.loaded(testUnit), f.calls)
+				t.Errorf("loaded: %v; calls %q", f.loaded(testUnit), f.history())
 			}
 		})
 	}
@@ -348,13 +348,13 @@ func TestSystemdReexecutes(t *testing.T) {
 	removed := make(chan error, 1)
 	go func() { removed <- m.WaitRemoved(t.Context(), testUnit) }()
 	eventually(t, "WaitRemoved waits", func() bool { return f.logged("GetUnit "+testUnit) == 1 })
-	f.conn.Close()
+	f.leave()
 	freed := make(chan error, 1)
 	go func() { freed <- m.Freeze(t.Context(), testUnit) }() // asked while systemd is away
 	f.attach(b)
 	<-resync
-	if f.subscribed < 2 {
-		t.Errorf("subscribed %d times", f.subscribed)
+	if n := f.logged("Subscribe"); n < 2 {
+		t.Errorf("subscribed %d times", n)
 	}
 	if err := <-freed; err != nil {
 		t.Errorf("a call made meanwhile: %v", err)
@@ -374,13 +374,11 @@ func TestReconnect(t *testing.T) {
 	resync := make(chan struct{}, 8)
 	b, f, m := setup(t, Config{OnResync: func() { resync <- struct{}{} }})
 	b.kill()
+	eventually(t, "the loss is noticed", func() bool { return m.Version() == 0 })
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := m.Kill(short, testUnit, "all", unix.SIGTERM); !errors.Is(err, ErrDisconnected) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("without a bus: got %v", err)
-	}
-	if m.Version() != 0 {
-		t.Errorf("version %d without a bus", m.Version())
 	}
 	b.start()
 	f.attach(b)
@@ -400,7 +398,6 @@ func TestEvents(t *testing.T) {
 		OnRemoved:     func(s string) { got <- "removed " + s },
 		OnRequestStop: func(s string) { got <- "stop " + s },
 	})
-	f.onStart = nil
 	evil := b.connect()
 	names := f.names(t)
 	_ = evil.Emit(pathOfUnit(testUnit), scopeIface+".RequestStop")
@@ -461,7 +458,7 @@ func TestOwnController(t *testing.T) {
 	if err := m.Start(t.Context(), testRequest()); err != nil {
 		t.Fatal(err)
 	}
-	if c, _ := f.props["Controller"].Value().(string); !strings.HasPrefix(c, ":1.") {
+	if c, _ := f.prop("Controller").(string); !strings.HasPrefix(c, ":1.") {
 		t.Errorf("controller %q", c)
 	}
 }
@@ -541,7 +538,7 @@ func TestWaitRemovedEndsWithContext(t *testing.T) {
 func TestClose(t *testing.T) {
 	_, f, m := setup(t, Config{})
 	f.add(testUnit, 1)
-	f.onStart = func(*fakeSystemd, string, dbus.ObjectPath) *dbus.Error { go m.Close(); return nil }
+	f.setStart(func(*fakeSystemd, string, dbus.ObjectPath) *dbus.Error { go m.Close(); return nil })
 	waits := make(chan error, 1)
 	go func() { waits <- m.WaitRemoved(t.Context(), testUnit) }()
 	eventually(t, "WaitRemoved waits", func() bool { return f.logged("GetUnit "+testUnit) == 1 })
@@ -609,7 +606,7 @@ func TestDefaults(t *testing.T) {
 		got[p.Name] = p.Value
 	}
 	want := map[string]any{"Description": "d", "Slice": "machine.slice", "Delegate": true, "CollectMode": "inactive-or-failed",
-		"KillMode": "control-group", "CPUAccounting": true, "MemoryAccounting": true, "TasksAccounting": true,
+		"KillMode": "control-group", "OOMPolicy": "continue", "CPUAccounting": true, "MemoryAccounting": true, "TasksAccounting": true,
 		"IOAccounting": true, "TimeoutStopUSec": uint64(1000000), "After": []string{"berthd.service"}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("defaults (-want +got):\n%s", d)

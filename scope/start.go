@@ -173,7 +173,7 @@ func (m *Manager) cleanUp(j *job, r StartRequest, created bool, cause error) {
 		return // systemd said no: there is nothing
 	}
 	done := make(chan struct{})
-	m.wg.Go(func() {
+	work := func() {
 		defer close(done)
 		defer j.forget()
 		ctx, stop := limited(m.ctx, undoTimeout)
@@ -181,7 +181,11 @@ func (m *Manager) cleanUp(j *job, r StartRequest, created bool, cause error) {
 		if err := m.undo(ctx, j, r, created); err != nil {
 			m.cfg.Logger.Error("cannot remove a scope that failed to start", "unit", r.Name, "error", err)
 		}
-	})
+	}
+	// Begun by the owner, so that Close, which waits for that, cannot have counted already.
+	if m.do(func(*owner) { m.wg.Go(work) }) != nil {
+		return
+	}
 	t := time.NewTimer(undoWait)
 	defer t.Stop()
 	select {

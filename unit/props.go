@@ -48,7 +48,7 @@ func TimeoutStopUSec(usec uint64) Property { return Property{"TimeoutStopUSec", 
 func RuntimeMaxUSec(usec uint64) Property { return Property{"RuntimeMaxUSec", usec} }
 
 // OOMPolicy is "continue", "stop" or "kill": what follows when the kernel kills a process of the unit for want
-// of memory. Scopes have it since systemd 253.
+// of memory.
 func OOMPolicy(policy string) Property { return Property{"OOMPolicy", policy} }
 
 // Controller is the bus name that systemd asks to stop the scope, by the signal RequestStop.
