@@ -35,7 +35,7 @@ func listen(path string, env environment) (int, error) {
 // makeSocket replaces a socket that is left from before.
 func makeSocket(path string) (int, error) {
 	fail := func(call string, err error) (int, error) {
-		return -1, &os.PathError{Op: "listen on socket: " + call, Path: strconv.Quote(path), Err: err}
+		return -1, &os.PathError{Op: "listen on", Path: strconv.Quote(path) + ": " + call, Err: err}
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		if err := os.Remove(path); err != nil {

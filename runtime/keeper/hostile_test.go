@@ -59,13 +59,13 @@ func TestOnlyRoot(t *testing.T) {
 	var logged atomic.Pointer[string]
 	h := newHost(t, func(cfg *ServerConfig) { cfg.Log = func(text string) { logged.Store(&text) } })
 	cmd := h.helper("dial")
-	out, err := cmd.CombinedOutput()
+	out, err := cmd.Output()
 	if string(out) != "<nil>, lost false" || err != nil {
 		t.Errorf("as root: %s %v", out, err)
 	}
 	cmd = h.helper("dial")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err = cmd.CombinedOutput()
+	out, err = cmd.Output()
 	if !strings.HasSuffix(string(out), "lost true") || err != nil {
 		t.Errorf("as nobody: %s %v", out, err)
 	}
