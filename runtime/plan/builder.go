@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"syscall"
 )
 
@@ -28,6 +29,13 @@ func (s Slot) Arg() Arg { return Arg{FromSlot, uint64(s)} }
 type Builder struct {
 	prog    Program
 	strings map[string]uint32
+	err     error // the first call that asked for what a program cannot say
+}
+
+func (b *Builder) refuse(format string, args ...any) {
+	if b.err == nil {
+		b.err = invalid(format, args...)
+	}
 }
 
 // Ref refers to an op that a [Builder] has added.
@@ -40,6 +48,10 @@ type Ref struct {
 // failure: "mount proc on "/proc"".
 func (b *Builder) Call(label string, nr uintptr, args ...Arg) Ref {
 	op := Op{Kind: Syscall, Nr: uint32(nr), Slot: NoSlot, Label: label}
+	if len(args) > len(op.Args) {
+		b.refuse("%s: %d arguments, at most %d are possible", label, len(args), len(op.Args))
+		args = nil
+	}
 	for i, a := range args {
 		op.ArgKinds[i], op.Args[i] = a.kind, a.val
 	}
@@ -81,6 +93,10 @@ func (r Ref) With(f Flags) Ref { r.op().Flags |= f; return r }
 
 // Tolerate lists errnos that are no failure; at most [MaxTolerated].
 func (r Ref) Tolerate(errnos ...syscall.Errno) Ref {
+	if len(errnos) > MaxTolerated {
+		r.b.refuse("%s: %d errnos tolerated, at most %d are possible", r.op().Label, len(errnos), MaxTolerated)
+		return r
+	}
 	for i, e := range errnos {
 		r.op().Tolerate[i] = uint16(e)
 	}
@@ -121,6 +137,9 @@ func (b *Builder) Handle(name string) Slot {
 
 // String puts s and a NUL into the data segment, once for equal strings.
 func (b *Builder) String(s string) Arg {
+	if strings.IndexByte(s, 0) >= 0 {
+		b.refuse("string %q contains a NUL byte", s)
+	}
 	off, ok := b.strings[s]
 	if !ok {
 		off = b.space(len(s) + 1)
@@ -171,7 +190,11 @@ func (b *Builder) CloneFlags(flags uint64) { b.prog.CloneFlags |= flags }
 // Program checks the invariants of what was built and returns it.
 func (b *Builder) Program() (*Program, error) {
 	p := b.prog
-	if err := p.check(); err != nil {
+	err := b.err
+	if err == nil {
+		err = p.check()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("build plan: %w", err)
 	}
 	return &p, nil

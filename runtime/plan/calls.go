@@ -93,8 +93,11 @@ func (t flagNames) format(v uint64) string {
 			v &^= f.bits
 		}
 	}
-	if v != 0 || len(names) == 0 {
+	switch {
+	case v != 0:
 		names = append(names, "0x"+strconv.FormatUint(v, 16))
+	case len(names) == 0:
+		return "0"
 	}
 	return strings.Join(names, "|")
 }
@@ -102,47 +105,47 @@ func (t flagNames) format(v uint64) string {
 func (t flagNames) literal() format { return format{literal: t.format} }
 
 var calls = map[uint32]call{
-	unix.SYS_CAPSET:         {"capset", []format{opaque, capData}},
-	unix.SYS_CHDIR:          {"chdir", []format{str}},
-	unix.SYS_CLOSE:          {"close", []format{fd}},
-	unix.SYS_CLOSE_RANGE:    {"close_range", []format{num, num, closeRangeFlags.literal()}},
-	unix.SYS_DUP3:           {"dup3", []format{fd, num, openFlags.literal()}},
-	unix.SYS_EXECVE:         {"execve", []format{str, list, list}},
-	unix.SYS_FACCESSAT2:     {"faccessat2", []format{fd, str, octal, atFlags.literal()}},
-	unix.SYS_FCHDIR:         {"fchdir", []format{fd}},
-	unix.SYS_FCHMODAT:       {"fchmodat", []format{fd, str, octal}},
-	unix.SYS_FCHOWNAT:       {"fchownat", []format{fd, str, num, num, atFlags.literal()}},
-	unix.SYS_FSCONFIG:       {"fsconfig", []format{fd, fsconfigCommands.literal(), str, str, num}},
-	unix.SYS_FSMOUNT:        {"fsmount", []format{fd, fsmountFlags.literal(), attrFlags.literal()}},
-	unix.SYS_FSOPEN:         {"fsopen", []format{str, fsopenFlags.literal()}},
-	unix.SYS_IOCTL:          {"ioctl", []format{fd, ioctls.literal(), opaque}},
-	unix.SYS_IOPRIO_SET:     {"ioprio_set", []format{num, num, hex}},
-	unix.SYS_KEYCTL:         {"keyctl", []format{keyctlCommands.literal(), str}},
-	unix.SYS_MKDIRAT:        {"mkdirat", []format{fd, str, octal}},
-	unix.SYS_MKNODAT:        {"mknodat", []format{fd, str, octal, device}},
-	unix.SYS_MOUNT_SETATTR:  {"mount_setattr", []format{fd, str, atFlags.literal(), mountAttr}},
-	unix.SYS_MOVE_MOUNT:     {"move_mount", []format{fd, str, fd, str, moveFlags.literal()}},
-	unix.SYS_OPENAT:         {"openat", []format{fd, str, openFlags.literal()}},
-	unix.SYS_OPENAT2:        {"openat2", []format{fd, str, how}},
-	unix.SYS_OPEN_TREE:      {"open_tree", []format{fd, str, treeFlags.literal()}},
-	unix.SYS_PIVOT_ROOT:     {"pivot_root", []format{str, str}},
-	unix.SYS_PRCTL:          {"prctl", []format{prctls.literal(), num, num}},
-	unix.SYS_PRLIMIT64:      {"prlimit64", []format{num, rlimits.literal(), words}},
-	unix.SYS_READ:           {"read", []format{fd, opaque, num}},
-	unix.SYS_SCHED_SETATTR:  {"sched_setattr", []format{num, opaque, num}},
-	unix.SYS_SETDOMAINNAME:  {"setdomainname", []format{str, num}},
-	unix.SYS_SETGROUPS:      {"setgroups", []format{num, gids}},
-	unix.SYS_SETHOSTNAME:    {"sethostname", []format{str, num}},
-	unix.SYS_SETNS:          {"setns", []format{fd, cloneFlags.literal()}},
-	unix.SYS_SETRESGID:      {"setresgid", []format{num, num, num}},
-	unix.SYS_SETRESUID:      {"setresuid", []format{num, num, num}},
-	unix.SYS_SETSID:         {"setsid", nil},
-	unix.SYS_SOCKET:         {"socket", []format{socketFamilies.literal(), socketTypes.literal(), num}},
-	unix.SYS_SYMLINKAT:      {"symlinkat", []format{str, fd, str}},
-	unix.SYS_UMASK:          {"umask", []format{octal}},
-	unix.SYS_UMOUNT2:        {"umount2", []format{str, umountFlags.literal()}},
-	unix.SYS_UNSHARE:        {"unshare", []format{cloneFlags.literal()}},
-	unix.SYS_WRITE:          {"write", []format{fd, blob, num}},
+	unix.SYS_CAPSET:        {"capset", []format{opaque, capData}},
+	unix.SYS_CHDIR:         {"chdir", []format{str}},
+	unix.SYS_CLOSE:         {"close", []format{fd}},
+	unix.SYS_CLOSE_RANGE:   {"close_range", []format{num, num, closeRangeFlags.literal()}},
+	unix.SYS_DUP3:          {"dup3", []format{fd, num, openFlags.literal()}},
+	unix.SYS_EXECVE:        {"execve", []format{str, list, list}},
+	unix.SYS_FACCESSAT2:    {"faccessat2", []format{fd, str, octal, atFlags.literal()}},
+	unix.SYS_FCHDIR:        {"fchdir", []format{fd}},
+	unix.SYS_FCHMODAT:      {"fchmodat", []format{fd, str, octal}},
+	unix.SYS_FCHOWNAT:      {"fchownat", []format{fd, str, num, num, atFlags.literal()}},
+	unix.SYS_FSCONFIG:      {"fsconfig", []format{fd, fsconfigCommands.literal(), str, str, num}},
+	unix.SYS_FSMOUNT:       {"fsmount", []format{fd, fsmountFlags.literal(), attrFlags.literal()}},
+	unix.SYS_FSOPEN:        {"fsopen", []format{str, fsopenFlags.literal()}},
+	unix.SYS_IOCTL:         {"ioctl", []format{fd, ioctls.literal(), opaque}},
+	unix.SYS_IOPRIO_SET:    {"ioprio_set", []format{num, num, hex}},
+	unix.SYS_KEYCTL:        {"keyctl", []format{keyctlCommands.literal(), str}},
+	unix.SYS_MKDIRAT:       {"mkdirat", []format{fd, str, octal}},
+	unix.SYS_MKNODAT:       {"mknodat", []format{fd, str, octal, device}},
+	unix.SYS_MOUNT_SETATTR: {"mount_setattr", []format{fd, str, atFlags.literal(), mountAttr}},
+	unix.SYS_MOVE_MOUNT:    {"move_mount", []format{fd, str, fd, str, moveFlags.literal()}},
+	unix.SYS_OPENAT:        {"openat", []format{fd, str, openFlags.literal()}},
+	unix.SYS_OPENAT2:       {"openat2", []format{fd, str, how}},
+	unix.SYS_OPEN_TREE:     {"open_tree", []format{fd, str, treeFlags.literal()}},
+	unix.SYS_PIVOT_ROOT:    {"pivot_root", []format{str, str}},
+	unix.SYS_PRCTL:         {"prctl", []format{prctls.literal(), num, num}},
+	unix.SYS_PRLIMIT64:     {"prlimit64", []format{num, rlimits.literal(), words}},
+	unix.SYS_READ:          {"read", []format{fd, opaque, num}},
+	unix.SYS_SCHED_SETATTR: {"sched_setattr", []format{num, opaque, num}},
+	unix.SYS_SETDOMAINNAME: {"setdomainname", []format{str, num}},
+	unix.SYS_SETGROUPS:     {"setgroups", []format{num, gids}},
+	unix.SYS_SETHOSTNAME:   {"sethostname", []format{str, num}},
+	unix.SYS_SETNS:         {"setns", []format{fd, cloneFlags.literal()}},
+	unix.SYS_SETRESGID:     {"setresgid", []format{num, num, num}},
+	unix.SYS_SETRESUID:     {"setresuid", []format{num, num, num}},
+	unix.SYS_SETSID:        {"setsid", nil},
+	unix.SYS_SOCKET:        {"socket", []format{socketFamilies.literal(), socketTypes.literal(), num}},
+	unix.SYS_SYMLINKAT:     {"symlinkat", []format{str, fd, str}},
+	unix.SYS_UMASK:         {"umask", []format{octal}},
+	unix.SYS_UMOUNT2:       {"umount2", []format{str, umountFlags.literal()}},
+	unix.SYS_UNSHARE:       {"unshare", []format{cloneFlags.literal()}},
+	unix.SYS_WRITE:         {"write", []format{fd, blob, num}},
 }
 
 var device = format{literal: func(v uint64) string {

@@ -50,13 +50,13 @@ func (p *Program) check() error {
 
 func (p *Program) checkOp(i int) error {
 	op := &p.Ops[i]
-	left := len(p.Ops) - i - 1
+	skip, left := int(max(op.SkipDone, op.SkipFailed)), len(p.Ops)-i-1
 	switch {
 	case op.Kind >= kindEnd:
 		return invalid("kind %d", op.Kind)
 	case op.Flags >= flagsEnd:
 		return invalid("flags %#x", op.Flags)
-	case int(op.SkipDone) > left || int(op.SkipFailed) > left:
+	case skip > 0 && skip >= left:
 		return invalid("skip past the end")
 	case op.Slot != NoSlot && !p.word(uint64(op.Slot)):
 		return invalid("slot at %d", op.Slot)

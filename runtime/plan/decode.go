@@ -32,14 +32,20 @@ func Decode(b []byte) (*Program, error) {
 		p.HandleSlots = append(p.HandleSlots, d.u32())
 		p.Handles = append(p.Handles, d.str())
 	}
-	for i := 0; i < names && !d.bad; i++ {
+	for i, last := 0, uint32(0); i < names && !d.bad; i++ {
 		off := d.u32()
-		p.SlotNames[off] = d.str()
+		if i > 0 && off <= last {
+			return nil, invalid("its slot names are not in order")
+		}
+		p.SlotNames[off], last = d.str(), off
 	}
 	if d.bad || len(d.rest) != 0 {
 		return nil, invalid("its length does not fit its counts")
 	}
-	return p, p.check()
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // decoder takes pieces from the front of a buffer; after the first piece that

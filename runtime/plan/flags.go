@@ -9,7 +9,7 @@ type flagNames []struct {
 	name string
 }
 
-// enumNames would be ambiguous as bits; format treats an exact match first.
+// enumNames names values that are numbers, not sets of bits.
 type enumNames map[uint64]string
 
 func (t enumNames) literal() format {

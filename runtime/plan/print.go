@@ -143,8 +143,10 @@ func (p *Program) u64(off uint64) uint64 {
 	return binary.LittleEndian.Uint64(p.Data[off:])
 }
 
+// bytes are the n at off, or those up to the end of the segment.
 func (p *Program) bytes(off, n uint64) []byte {
-	return p.Data[off:min(off+n, uint64(len(p.Data)))]
+	b := p.Data[off:]
+	return b[:min(n, uint64(len(b)))]
 }
 
 func sortedKeys(m map[uint32]string) []uint32 { return slices.Sorted(maps.Keys(m)) }
