@@ -139,6 +139,51 @@ func TestFailureNamesTheOp(t *testing.T) {
 	}
 }
 
+// TestPlanWithoutExec: the end of the report pipe must not be taken for success.
+func TestPlanWithoutExec(t *testing.T) {
+	p := program(t, func(b *plan.Builder) {
+		b.Call("try", unix.SYS_EXECVE, b.String("/nonexistent"), b.Pointers(nil), b.Pointers(nil)).Tolerate(unix.ENOENT)
+	})
+	proc := start(t, p)
+	if ev := next(t, proc); ev.Kind != Failed || ev.Op != 0 || ev.Errno != unix.ENOEXEC {
+		t.Errorf("event %+v", ev)
+	}
+	if status := wait(t, proc); status != exitFailed {
+		t.Errorf("status %d", status)
+	}
+}
+
+// TestFlags has the flags of ops. An empty eventfd gives EAGAIN however often
+// it is asked, so it shows that the retries end.
+func TestFlags(t *testing.T) {
+	empty, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(empty)
+	for _, tc := range []struct {
+		name  string
+		flags plan.Flags
+		nr    uintptr
+		want  syscall.Errno
+	}{
+		{"zero is no result", plan.NonZero, unix.SYS_CLOSE, syscall.ECANCELED},
+		{"zero is a result", 0, unix.SYS_CLOSE, unix.ENOEXEC}, // that of a plan without exec
+		{"retries end", plan.RetryAgain, unix.SYS_READ, unix.EAGAIN},
+		{"no retries", 0, unix.SYS_READ, unix.EAGAIN},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := program(t, func(b *plan.Builder) {
+				fd := b.Handle("empty")
+				b.Call("call", tc.nr, fd.Arg(), b.Words(0), plan.Lit(8)).With(tc.flags)
+			})
+			if ev := next(t, start(t, p, empty)); ev.Kind != Failed || ev.Errno != tc.want {
+				t.Errorf("event %+v, want %v", ev, tc.want)
+			}
+		})
+	}
+}
+
 func TestToleratedFailureAndSkips(t *testing.T) {
 	out, _ := capture(t, func(b *plan.Builder) {
 		s := b.Slot("maybe")
