@@ -38,6 +38,10 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if pid := os.Getenv(tracee); pid != "" {
+		trace(pid)
+		return
+	}
 	status := m.Run()
 	if path, err := program(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
@@ -47,7 +51,7 @@ func TestMain(m *testing.M) {
 
 // host is a running berth-keeper, socket-activated as systemd does it.
 type host struct {
-	t        *testing.T
+	t        testing.TB
 	path     string
 	listener *os.File
 	cmd      *exec.Cmd
@@ -56,7 +60,7 @@ type host struct {
 	lost     chan error
 }
 
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	h := &host{t: t, path: filepath.Join(t.TempDir(), "s")}
 	fd, err := makeSocket(h.path)
@@ -131,7 +135,7 @@ func (h *host) wait(want func(keeper.Record) bool) keeper.Record {
 func exited(r keeper.Record) bool { return r.Exited }
 
 // memfd is an encoded plan.
-func memfd(t *testing.T, seal bool, build func(b *plan.Builder)) *os.File {
+func memfd(t testing.TB, seal bool, build func(b *plan.Builder)) *os.File {
 	t.Helper()
 	var b plan.Builder
 	build(&b)
@@ -183,7 +187,7 @@ func (h *host) created(key, script string) (l keeper.Launched, start, stdout *os
 	return l, start, stdout
 }
 
-func pipe(t *testing.T) (reader, writer *os.File) {
+func pipe(t testing.TB) (reader, writer *os.File) {
 	t.Helper()
 	var fds [2]int
 	must(t, unix.Pipe2(fds[:], unix.O_CLOEXEC))
@@ -192,7 +196,7 @@ func pipe(t *testing.T) (reader, writer *os.File) {
 	return reader, writer
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -324,7 +328,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-func resident(t *testing.T, pid int) (bytes int) {
+func resident(t testing.TB, pid int) (bytes int) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	must(t, err)
@@ -332,4 +336,19 @@ func resident(t *testing.T, pid int) (bytes int) {
 	_, err = fmt.Sscan(rest, &bytes)
 	must(t, err)
 	return bytes << 10
+}
+
+// BenchmarkLaunch is a whole process: launch of /bin/true, its exit, forget.
+func BenchmarkLaunch(b *testing.B) {
+	h := newHost(b)
+	script := memfd(b, true, func(p *plan.Builder) {
+		p.Call("exec", unix.SYS_EXECVE, p.String("/bin/true"), p.Pointers([]string{"true"}), p.Pointers(nil))
+	})
+	for b.Loop() {
+		l, err := h.client.Launch(b.Context(), keeper.LaunchRequest{Key: "a", Plan: script})
+		must(b, err)
+		must(b, l.PIDFD.Close())
+		h.wait(exited)
+		must(b, h.client.Forget(b.Context(), "a"))
+	}
 }

