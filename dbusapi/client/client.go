@@ -27,7 +27,7 @@ func Connect(ctx context.Context, address string) (*Client, error) {
 		address = SystemBus
 	}
 	// Events must arrive in order, which only the sequential handler promises.
-	conn, err := dbus.Dial(address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	conn, err := dbus.Dial(address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()), dbus.WithOutgoingInterceptor(interactive))
 	if err != nil {
 		return nil, fmt.Errorf("connect to bus %q: %w", address, err)
 	}
@@ -49,9 +49,16 @@ func Connect(ctx context.Context, address string) (*Client, error) {
 // Close ends the connection; calls under way fail, event channels are closed.
 func (c *Client) Close() error { return c.conn.Close() }
 
+// interactive lets a polkit agent ask the user. The methods of dbus.Object drop this flag (object.go, createCall).
+func interactive(m *dbus.Message) {
+	if m.Type == dbus.TypeMethodCall {
+		m.Flags |= dbus.FlagAllowInteractiveAuthorization
+	}
+}
+
 // call calls iface.method on path and stores the reply in out.
 func (c *Client) call(ctx context.Context, path dbus.ObjectPath, method string, args []any, out ...any) error {
-	call := c.conn.Object(wire.BusName, path).CallWithContext(ctx, method, dbus.FlagAllowInteractiveAuthorization, args...)
+	call := c.conn.Object(wire.BusName, path).CallWithContext(ctx, method, 0, args...)
 	if call.Err != nil {
 		return wireError(call.Err)
 	}
