@@ -92,6 +92,9 @@ func TestNUL(t *testing.T) {
 			`error linux.sysctl["net.core.somaxconn"]: contains a NUL`,
 			"error linux.maskedPaths[0]: contains a NUL",
 		}},
+		{"in a key", func(s *specs.Spec) {
+			s.Linux.Resources = &specs.LinuxResources{Unified: map[string]string{"memory.high\x00": "1"}}
+		}, []string{`error linux.resources.unified["memory.high\x00"]: contains a NUL byte`}},
 		{"annotations may", func(s *specs.Spec) { s.Annotations = map[string]string{"a": "\x00"} }, nil},
 		{"annotation without key", func(s *specs.Spec) { s.Annotations = map[string]string{"": "a"} }, []string{
 			`error annotations[""]: the key is empty`,
