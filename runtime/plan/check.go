@@ -56,7 +56,7 @@ func (p *Program) checkOp(i int) error {
 		return invalid("kind %d", op.Kind)
 	case op.Flags >= flagsEnd:
 		return invalid("flags %#x", op.Flags)
-	case skip > 0 && skip >= left:
+	case skip > left:
 		return invalid("skip past the end")
 	case op.Slot != NoSlot && !p.word(uint64(op.Slot)):
 		return invalid("slot at %d", op.Slot)
