@@ -55,8 +55,6 @@ func (c *checker) bindMount(at string, m *specs.Mount) {
 		switch superblock := opt.SetSB + opt.ClearSB; {
 		case !known:
 			c.errorf(where, refMountOptions, "%s is no option of a bind mount", quote(word))
-		case opt.TmpCopyUp:
-			c.errorf(where, refMountOptions, "%q is for tmpfs only", word)
 		case superblock != "" && superblock != "ro":
 			c.warnf(where, refMountOptions, "%q has no effect on a bind mount: it belongs to the file system", word)
 		default:
@@ -74,8 +72,6 @@ func (c *checker) mountWords(at string, m *specs.Mount) {
 			if err := checkData(m.Type, word); err != nil {
 				c.errorf(where, refMountOptions, "%v", err)
 			}
-		case opt.TmpCopyUp && m.Type != "tmpfs":
-			c.errorf(where, refMountOptions, "%q is for tmpfs only", word)
 		default:
 			c.generalWord(where, opt)
 		}

@@ -25,8 +25,6 @@ type MountOption struct {
 	Bind bool
 	// SetSB and ClearSB are flags of a new superblock, by their fsconfig(2) names.
 	SetSB, ClearSB string
-	// TmpCopyUp fills a tmpfs with what it hides.
-	TmpCopyUp bool
 	// NoEffect says why the word is accepted but does nothing; "" where it does something.
 	NoEffect string
 	// Refused says why the word is not supported yet.
@@ -57,8 +55,6 @@ type MountFlags struct {
 	SBFlags []string
 	// Data are the options of the file system itself, key or key=value, in the order given.
 	Data []string
-	// TmpCopyUp asks to fill a new tmpfs with what it hides.
-	TmpCopyUp bool
 	// Unknown are the words that no supported file system knows or that Berth refuses; empty in a
 	// configuration that passed [Validate].
 	Unknown []string
@@ -100,7 +96,6 @@ func (f *MountFlags) apply(opt MountOption) {
 	f.Propagation |= opt.Propagation
 	f.Bind = f.Bind || opt.Bind
 	f.RecBind = f.RecBind || opt.Bind && opt.Recursive
-	f.TmpCopyUp = f.TmpCopyUp || opt.TmpCopyUp
 	if opt.SetSB != "" && !slices.Contains(f.SBFlags, opt.SetSB) {
 		f.SBFlags = append(f.SBFlags, opt.SetSB)
 	}

@@ -43,9 +43,8 @@ func TestParseMountOptions(t *testing.T) {
 		{"sync and back", []string{"sync", "async"}, MountFlags{SBFlags: []string{}}},
 		{"no effect", []string{"silent", "loud", "mand", "nomand", "iversion", "noiversion"}, MountFlags{}},
 		{"devpts", []string{"newinstance", "ptmxmode=0666", "gid=5"}, MountFlags{Data: []string{"newinstance", "ptmxmode=0666", "gid=5"}}},
-		{"copy up", []string{"tmpcopyup"}, MountFlags{TmpCopyUp: true}},
-		{"unknown", []string{"z", "idmap", "ridmap", "remount", "r", "rr", "rrrw", "rsync", "rdefaults", "rtmpcopyup", "Ro", "upperdir=/x"}, MountFlags{
-			Unknown: []string{"z", "idmap", "ridmap", "remount", "r", "rr", "rrrw", "rsync", "rdefaults", "rtmpcopyup", "Ro", "upperdir=/x"}}},
+		{"unknown", []string{"z", "idmap", "ridmap", "remount", "tmpcopyup", "r", "rr", "rrrw", "rsync", "rdefaults", "rtmpcopyup", "Ro", "upperdir=/x"}, MountFlags{
+			Unknown: []string{"z", "idmap", "ridmap", "remount", "tmpcopyup", "r", "rr", "rrrw", "rsync", "rdefaults", "rtmpcopyup", "Ro", "upperdir=/x"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ParseMountOptions(tt.words)

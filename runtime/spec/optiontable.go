@@ -12,6 +12,7 @@ const (
 	noEffectMand     = "the kernel has no mandatory locking since 5.15"
 	noEffectVersion  = "none of the supported file systems keeps i_version on request"
 	refusedIDMap     = "idmapped mounts need a user namespace, which Berth does not make yet"
+	refusedCopyUp    = "Berth copies nothing into a new tmpfs"
 	refusedRemount   = "give the final options to the first mount instead"
 )
 
@@ -60,7 +61,7 @@ var mountOptions = []MountOption{
 	{Word: "suid", Clear: unix.MOUNT_ATTR_NOSUID},
 	{Word: "symfollow", Clear: unix.MOUNT_ATTR_NOSYMFOLLOW},
 	{Word: "sync", SetSB: "sync"},
-	{Word: "tmpcopyup", TmpCopyUp: true},
+	{Word: "tmpcopyup", Refused: refusedCopyUp},
 	{Word: "unbindable", Propagation: unix.MS_UNBINDABLE},
 }
 
