@@ -53,10 +53,10 @@ type compiler struct {
 	dev       plan.Slot // the container's /dev
 	start     plan.Slot
 	placedFD  plan.Slot
-	placed    bool              // the barrier has been passed
-	trees     map[int]plan.Slot // detached mounts of bind sources, by index into mounts
-	nsSlots   map[specs.LinuxNamespaceType]plan.Slot
-	proc      plan.Slot // a detached procfs of the container's namespaces
+	placed    bool                                   // the barrier has been passed
+	trees     map[int]plan.Slot                      // detached mounts of bind sources, by index into mounts
+	joins     map[specs.LinuxNamespaceType]plan.Slot // namespaces to join, opened
+	proc      plan.Slot                              // a detached procfs of the container's namespaces
 	procReady bool
 	procMount int // index of the mount that proc will become, or -1
 }
@@ -70,6 +70,7 @@ func Container(r Request) (*plan.Program, error) {
 	}
 	c := &compiler{Request: r, trees: map[int]plan.Slot{}, procMount: -1}
 	c.entry()
+	c.fork()
 	c.prepare()
 	c.namespaces()
 	c.attachRoot()

@@ -8,7 +8,8 @@
 //
 // The order of a container's plan:
 //
-//  1. entry: session, stdio, sockets of the caller;
+//  1. entry: session, stdio, sockets of the caller; PID and time namespaces
+//     that need a fork;
 //  2. prepare, in the host's mount namespace: everything that a path of the
 //     host names becomes an fd (rootfs and bind sources as detached mounts,
 //     namespaces to join);

@@ -20,62 +20,86 @@ func (c *compiler) newNamespace(kind specs.LinuxNamespaceType) bool {
 	return false
 }
 
-// openNamespaces opens those to join; the paths are the host's.
-func (c *compiler) openNamespaces() {
-	for _, ns := range c.Spec.Linux.Namespaces {
-		if ns.Path != "" {
-			c.Call("open "+string(ns.Type)+" namespace "+quote(ns.Path), unix.SYS_OPENAT, plan.Lit(unix.AT_FDCWD), c.String(ns.Path),
-				plan.Lit(unix.O_RDONLY|unix.O_CLOEXEC)).Into(c.namespaceSlot(ns.Type))
-		}
-	}
-}
-
-func (c *compiler) namespaceSlot(kind specs.LinuxNamespaceType) plan.Slot {
-	if c.nsSlots == nil {
-		c.nsSlots = map[specs.LinuxNamespaceType]plan.Slot{}
-	}
-	s, ok := c.nsSlots[kind]
-	if !ok {
-		s = c.Slot(string(kind) + "-ns")
-		c.nsSlots[kind] = s
-	}
-	return s
-}
-
-// namespaces joins and makes namespaces. A PID namespace to join and any time
-// namespace only act on children, hence the fork; a new PID namespace comes
-// with the first clone(2) where no fork is needed anyway. The cgroup namespace
-// waits for the scope.
-func (c *compiler) namespaces() {
-	var fresh, late uint64
-	var names []string
-	fork := false
+// forking are the namespaces that act on children only when they are joined
+// or, for the time namespace, also when they are made.
+func (c *compiler) forking() (joins []specs.LinuxNamespace, fresh uint64) {
 	for _, ns := range c.Spec.Linux.Namespaces {
 		flag, _ := spec.NamespaceFlag(ns.Type)
 		switch {
+		case ns.Type != specs.PIDNamespace && ns.Type != specs.TimeNamespace:
 		case ns.Path != "":
-			fd := c.namespaceSlot(ns.Type)
-			c.Call("join "+string(ns.Type)+" namespace "+quote(ns.Path), unix.SYS_SETNS, fd.Arg(), plan.Lit(flag))
-			c.close(fd)
-			fork = fork || ns.Type == specs.PIDNamespace || ns.Type == specs.TimeNamespace
-		case ns.Type == specs.CgroupNamespace:
-		case ns.Type == specs.PIDNamespace:
-			late = flag
+			joins = append(joins, ns)
 		default:
 			fresh |= flag
-			names = append(names, string(ns.Type))
-			fork = fork || ns.Type == specs.TimeNamespace
 		}
 	}
-	if fork {
-		fresh |= late
-	} else {
-		c.CloneFlags(late)
+	if len(joins) == 0 && fresh&unix.CLONE_NEWTIME == 0 {
+		c.CloneFlags(fresh) // a new PID namespace comes with the first clone(2)
+		return nil, 0
+	}
+	return joins, fresh
+}
+
+// fork enters those namespaces and goes on in a child of the same parent. It
+// comes first, before any path of a bundle is touched: whoever runs the plan
+// waits for it.
+func (c *compiler) fork() {
+	joins, fresh := c.forking()
+	if len(joins) == 0 && fresh == 0 {
+		return
+	}
+	for _, ns := range joins {
+		c.join(ns, c.openNamespace(ns))
+	}
+	if fresh != 0 {
+		c.Call("make namespaces", unix.SYS_UNSHARE, plan.Lit(fresh))
+	}
+	c.Fork("fork into namespaces")
+}
+
+func (c *compiler) openNamespace(ns specs.LinuxNamespace) plan.Slot {
+	fd := c.Slot(string(ns.Type) + "-ns")
+	c.Call("open "+string(ns.Type)+" namespace "+quote(ns.Path), unix.SYS_OPENAT, plan.Lit(unix.AT_FDCWD), c.String(ns.Path),
+		plan.Lit(unix.O_RDONLY|unix.O_CLOEXEC)).Into(fd)
+	return fd
+}
+
+func (c *compiler) join(ns specs.LinuxNamespace, fd plan.Slot) {
+	flag, _ := spec.NamespaceFlag(ns.Type)
+	c.Call("join "+string(ns.Type)+" namespace "+quote(ns.Path), unix.SYS_SETNS, fd.Arg(), plan.Lit(flag))
+	c.close(fd)
+}
+
+// openNamespaces opens the others that are to be joined; the paths are the host's.
+func (c *compiler) openNamespaces() {
+	c.joins = map[specs.LinuxNamespaceType]plan.Slot{}
+	for _, ns := range c.Spec.Linux.Namespaces {
+		if ns.Path != "" && !forks(ns.Type) {
+			c.joins[ns.Type] = c.openNamespace(ns)
+		}
+	}
+}
+
+func forks(kind specs.LinuxNamespaceType) bool {
+	return kind == specs.PIDNamespace || kind == specs.TimeNamespace
+}
+
+// namespaces joins and makes the others. A new cgroup namespace waits for the scope.
+func (c *compiler) namespaces() {
+	var fresh uint64
+	var names []string
+	for _, ns := range c.Spec.Linux.Namespaces {
+		flag, _ := spec.NamespaceFlag(ns.Type)
+		fd, joined := c.joins[ns.Type]
+		switch {
+		case joined:
+			c.join(ns, fd)
+		case !forks(ns.Type) && ns.Type != specs.CgroupNamespace:
+			fresh |= flag
+			names = append(names, string(ns.Type))
+		}
 	}
 	c.Call("make namespaces "+strings.Join(names, ", "), unix.SYS_UNSHARE, plan.Lit(fresh))
-	if fork {
-		c.Fork("fork into namespaces")
-	}
 	if c.newNamespace(specs.NetworkNamespace) {
 		c.loopback()
 	}
