@@ -19,7 +19,7 @@ var (
 	ErrTimeout = errors.New("timed out")
 	// ErrDisconnected: the bus, or systemd's place on it, was lost in the middle or did not come back in time.
 	ErrDisconnected = errors.New("bus connection lost")
-	// ErrNoLeader: the process that a scope was to hold is gone.
+	// ErrNoLeader: the process that a scope was to hold has ended.
 	ErrNoLeader = errors.New("leader is gone")
 	// ErrClosed: the Manager was closed.
 	ErrClosed = errors.New("scope manager is closed")

@@ -356,7 +356,13 @@ type fakeProcess struct {
 
 // GetUnitProcesses implements the manager.
 func (f *fakeSystemd) GetUnitProcesses(name string) ([]fakeProcess, *dbus.Error) {
-	return []fakeProcess{{"/machine.slice/" + name, 42, "sleep 1"}}, f.known(name)
+	f.mu.Lock()
+	var out []fakeProcess
+	for _, p := range f.units[name] {
+		out = append(out, fakeProcess{"/machine.slice/" + name, p, "sleep 1"})
+	}
+	f.mu.Unlock()
+	return out, f.known(name)
 }
 
 // checkGoroutines fails the test if goroutines of ours or of godbus are left when everything else is cleaned up.

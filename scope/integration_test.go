@@ -248,7 +248,7 @@ func TestIntegrationDeadLeader(t *testing.T) {
 	}
 }
 
-// A zombie leader is like one that just exited.
+// A zombie leader: systemd would keep the empty scope for ever.
 func TestIntegrationZombieLeader(t *testing.T) {
 	m := setupBox(t, Config{})
 	r, c := boxRequest(t, "zombie")
@@ -257,11 +257,17 @@ func TestIntegrationZombieLeader(t *testing.T) {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Process.Pid))
 		return strings.Contains(string(b), ") Z ")
 	})
-	t.Log(m.Start(t.Context(), r))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if err := m.Remove(ctx, r.Name); err != nil {
+	for _, fd := range []int{r.PIDFD, -1} {
+		r.PIDFD = fd
+		if err := m.Start(t.Context(), r); (err == nil) != (fd < 0) {
+			t.Errorf("pidfd %d: %v", fd, err)
+		}
+	}
+	if err := m.Remove(t.Context(), r.Name); err != nil {
 		t.Error(err)
+	}
+	if list, err := m.List(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("left %v, %v", list, err)
 	}
 }
 

@@ -19,35 +19,21 @@ type job struct {
 // begin registers for the end of the job and sends the request that build makes for the link. On success the
 // caller must call forget.
 func (m *Manager) begin(ctx context.Context, name string, build func(*link) (request, error)) (*job, error) {
-	for {
-		j := &job{m: m}
-		if err := m.do(func(o *owner) {
-			if j.link = o.link; j.link != nil {
-				j.end = o.watchJob(name)
-			}
-		}); err != nil {
-			return nil, err
-		}
-		if j.link == nil {
-			if _, err := m.ready(ctx); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		var err error
-		if j.req, err = build(j.link); err != nil {
-			j.forget()
-			return nil, err
-		}
-		j.reply = j.link.send(j.req)
-		return j, nil
+	l, err := m.ready(ctx)
+	if err != nil {
+		return nil, err
 	}
+	req, err := build(l)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{m: m, req: req, link: l, end: m.waiters.watchJob(name)}
+	j.reply = l.send(req)
+	return j, nil
 }
 
 // forget ends the interest in the job.
-func (j *job) forget() {
-	_ = j.m.do(func(o *owner) { o.forgetJob(j.end) }) // ErrClosed: there is nothing left to forget
-}
+func (j *job) forget() { j.m.waiters.forgetJob(j.end) }
 
 // accepted waits for the reply to the request: the job exists.
 func (j *job) accepted(ctx context.Context) error {
@@ -65,7 +51,8 @@ func (j *job) take(c *dbus.Call) error {
 	err := c.Err
 	if err == nil {
 		if err = dbus.Store(c.Body, &path); err == nil {
-			return j.m.do(func(o *owner) { o.expect(j.end, path) })
+			j.m.waiters.expect(j.end, path)
+			return nil
 		}
 	}
 	return j.m.callError(j.req, err)

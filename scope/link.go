@@ -27,15 +27,15 @@ type link struct {
 }
 
 // dial connects and adds the match rules. The connection lives until it is closed, whatever becomes of ctx.
-func dial(ctx context.Context, address string) (bus, error) {
+func (m *Manager) dial(ctx context.Context) (bus, error) {
 	connCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel) // godbus has no other way to interrupt the authentication
-	in := newInbox()
+	in := newInbox(m)
 	opts := []dbus.ConnOption{dbus.WithContext(connCtx), dbus.WithSignalHandler(in)}
-	conn, err := connect(ctx, address, opts...)
+	conn, err := connect(ctx, m.cfg.Address, opts...)
 	if err != nil {
 		cancel()
-		return bus{}, fmt.Errorf("connect to bus %q: %w", address, err)
+		return bus{}, fmt.Errorf("connect to bus %q: %w", m.cfg.Address, err)
 	}
 	b := bus{conn, in}
 	if err := b.subscribe(ctx); err != nil || !stop() {

@@ -1,11 +1,6 @@
 package scope
 
-import (
-	"slices"
-	"time"
-
-	"github.com/godbus/dbus/v5"
-)
+import "time"
 
 // Delays between attempts to reconnect.
 const (
@@ -13,21 +8,18 @@ const (
 	backoffMax = 2 * time.Second
 )
 
-// owner is the state of the goroutine that owns the connection; nothing else touches it.
+// owner is the state of the goroutine that owns the connection: it notices the loss of the bus and of systemd,
+// reconnects, and publishes the link there is. Nothing else touches it.
 type owner struct {
-	m       *Manager
-	bus     bus           // conn is nil while there is none
-	link    *link         // nil while systemd cannot be used
-	changed chan struct{} // closed when link becomes usable
+	m    *Manager
+	bus  bus   // conn is nil while there is none
+	link *link // nil while systemd cannot be used
 
 	opening bool             // a goroutine is making a link
 	stale   bool             // systemd came or went meanwhile: what it makes may be of no use
 	opened  chan openResult  // its result
 	backoff time.Duration    // of the last failure
 	retry   <-chan time.Time // nil when no attempt is due
-
-	jobs     map[string][]*jobWaiter // by unit
-	removals map[string][]*removal   // by unit
 }
 
 type openResult struct {
@@ -36,45 +28,23 @@ type openResult struct {
 	err  error
 }
 
-// jobWaiter waits for the end of a job. JobRemoved can come before the reply that tells the job's path, so what
-// ends while the path is unknown is remembered.
-type jobWaiter struct {
-	unit  string
-	job   dbus.ObjectPath
-	early []jobRemoved
-	done  chan JobResult // room for one
-}
-
-// removal waits until a unit is unloaded.
-type removal struct {
-	unit string
-	gone chan struct{}
-}
-
 func newOwner(m *Manager, l *link) *owner {
-	return &owner{
-		m: m, bus: l.bus, link: l, changed: make(chan struct{}), opened: make(chan openResult, 1),
-		jobs: map[string][]*jobWaiter{}, removals: map[string][]*removal{},
-	}
+	return &owner{m: m, bus: l.bus, link: l, opened: make(chan openResult, 1)}
 }
 
 func (o *owner) run() {
 	defer o.shutdown()
 	for {
-		var events, gone <-chan struct{}
+		var news, gone <-chan struct{}
 		if o.bus.conn != nil {
-			events, gone = o.bus.inbox.events.ready, o.bus.conn.Context().Done()
+			news, gone = o.bus.inbox.owners.ready, o.bus.conn.Context().Done()
 		}
 		select {
 		case <-o.m.ctx.Done():
 			return
-		case f := <-o.m.reqs:
-			o.drain() // a request sees what the bus said before it
-			f(o)
-		case <-events:
+		case <-news:
 			o.drain()
 		case <-gone:
-			o.drain()
 			o.disconnected()
 		case r := <-o.opened:
 			o.openDone(r)
@@ -85,85 +55,18 @@ func (o *owner) run() {
 	}
 }
 
-// drain handles the signals that have arrived.
+// drain handles the news of systemd's place on the bus: it left, came, or re-executed itself and came back as
+// another connection, which knows nothing of our subscription.
 func (o *owner) drain() {
 	if o.bus.conn == nil {
 		return
 	}
-	for _, ev := range o.bus.inbox.events.take() {
-		switch ev := ev.(type) {
-		case jobRemoved:
-			o.jobRemoved(ev)
-		case unitRemoved:
-			o.unitRemoved(ev.unit)
-		case requestStop:
-			if f := o.m.cfg.OnRequestStop; f != nil {
-				o.m.calls.put(func() { f(ev.unit) })
-			}
-		case systemdOwner:
-			o.systemdChanged(ev.owner)
+	for _, name := range o.bus.inbox.owners.take() {
+		o.unlink()
+		o.stale = true
+		if name != "" {
+			o.open()
 		}
-	}
-}
-
-func (o *owner) jobRemoved(ev jobRemoved) {
-	for _, w := range slices.Clone(o.jobs[ev.unit]) { // two who stop a unit get the same job
-		switch w.job {
-		case "":
-			w.early = append(w.early, ev)
-		case ev.job:
-			w.done <- ev.result
-			o.forgetJob(w)
-		}
-	}
-}
-
-// expect tells a waiter its job.
-func (o *owner) expect(w *jobWaiter, job dbus.ObjectPath) {
-	w.job = job
-	for _, ev := range w.early {
-		if ev.job == job {
-			w.done <- ev.result
-			o.forgetJob(w)
-			break
-		}
-	}
-	w.early = nil
-}
-
-func (o *owner) watchJob(name string) *jobWaiter {
-	w := &jobWaiter{unit: name, done: make(chan JobResult, 1)}
-	o.jobs[name] = append(o.jobs[name], w)
-	return w
-}
-
-func (o *owner) forgetJob(w *jobWaiter) { remove(o.jobs, w.unit, w) }
-
-func (o *owner) watchRemoval(name string) *removal {
-	r := &removal{name, make(chan struct{})}
-	o.removals[name] = append(o.removals[name], r)
-	return r
-}
-
-func (o *owner) forgetRemoval(r *removal) { remove(o.removals, r.unit, r) }
-
-func (o *owner) unitRemoved(name string) {
-	for _, r := range o.removals[name] {
-		close(r.gone)
-	}
-	delete(o.removals, name)
-	if f := o.m.cfg.OnRemoved; f != nil && isOurs(name) {
-		o.m.calls.put(func() { f(name) })
-	}
-}
-
-// systemdChanged: systemd left the bus, came, or re-executed itself and came back as another connection, which
-// knows nothing of our subscription.
-func (o *owner) systemdChanged(name string) {
-	o.unlink()
-	o.stale = true
-	if name != "" && !o.opening {
-		o.open()
 	}
 }
 
@@ -178,6 +81,7 @@ func (o *owner) disconnected() {
 // unlink makes the link unusable and tells those that wait on it.
 func (o *owner) unlink() {
 	if o.link != nil {
+		o.m.publish(nil)
 		close(o.link.lost)
 		o.link = nil
 	}
@@ -195,7 +99,7 @@ func (o *owner) open() {
 		defer stop()
 		var r openResult
 		if r.bus = b; b.conn == nil {
-			r.bus, r.err = dial(ctx, o.m.cfg.Address)
+			r.bus, r.err = o.m.dial(ctx)
 		}
 		if r.err == nil {
 			r.link, r.err = r.bus.open(ctx)
@@ -214,8 +118,7 @@ func (o *owner) openDone(r openResult) {
 	case r.err == nil && !o.stale:
 		o.backoff = 0
 		o.link = r.link
-		close(o.changed)
-		o.changed = make(chan struct{})
+		o.m.publish(o.link)
 		if f := o.m.cfg.OnResync; f != nil {
 			o.m.calls.put(f)
 		}
@@ -244,14 +147,4 @@ func (o *owner) shutdown() {
 	if o.bus.conn != nil {
 		o.bus.conn.Close()
 	}
-}
-
-// remove takes v out of the list under key.
-func remove[T comparable](m map[string][]T, key string, v T) {
-	list := slices.DeleteFunc(slices.Clone(m[key]), func(x T) bool { return x == v })
-	if len(list) == 0 {
-		delete(m, key)
-		return
-	}
-	m[key] = list
 }

@@ -66,11 +66,8 @@ func (m *Manager) waitRemoved(ctx context.Context, name string) (gone bool, err 
 	if err != nil {
 		return false, err
 	}
-	var r *removal
-	if err := m.do(func(o *owner) { r = o.watchRemoval(name) }); err != nil {
-		return false, err
-	}
-	defer func() { _ = m.do(func(o *owner) { o.forgetRemoval(r) }) }()
+	r := m.waiters.watchRemoval(name)
+	defer m.waiters.forgetRemoval(r)
 	var path dbus.ObjectPath
 	err = m.call(ctx, request{unit: name, method: "GetUnit", args: []any{name}}, &path)
 	switch {

@@ -36,12 +36,17 @@ type Config struct {
 // Manager starts, stops and watches scopes. Its methods may be called from any goroutine. While the bus or
 // systemd is away they wait for it as long as their context and their time limit let them.
 type Manager struct {
-	cfg    Config
-	ctx    context.Context // done when closed
-	cancel context.CancelFunc
-	reqs   chan func(*owner)
-	calls  *queue[func()]
-	wg     sync.WaitGroup // the owner, the callbacks, clean-ups
+	cfg     Config
+	ctx     context.Context // done when closed
+	cancel  context.CancelFunc
+	waiters *waiters
+	calls   *queue[func()]
+	wg      sync.WaitGroup // the owner, the callbacks, clean-ups
+
+	mu      sync.Mutex
+	link    *link         // guarded by mu; written by the owner; nil while systemd cannot be used
+	changed chan struct{} // guarded by mu; closed when there is a new link
+	closed  bool          // guarded by mu; no goroutine begins any more
 }
 
 // New connects to the bus and subscribes to systemd. It needs the right to talk to systemd, so in practice root.
@@ -49,21 +54,23 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	ctx, stop := context.WithTimeoutCause(ctx, linkTimeout, ErrTimeout)
+	m := &Manager{cfg: cfg, waiters: newWaiters(), calls: newQueue[func()](), changed: make(chan struct{})}
+	m.ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	ctx, stop := limited(ctx, linkTimeout)
 	defer stop()
-	b, err := dial(ctx, cfg.Address)
+	b, err := m.dial(ctx)
 	if err != nil {
+		m.cancel()
 		return nil, err
 	}
 	l, err := b.open(ctx)
 	if err != nil {
+		m.cancel()
 		b.conn.Close()
 		return nil, err
 	}
-	m := &Manager{cfg: cfg, reqs: make(chan func(*owner)), calls: newQueue[func()]()}
-	m.ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	o := newOwner(m, l)
-	m.wg.Go(o.run)
+	m.link = l
+	m.wg.Go(newOwner(m, l).run)
 	m.wg.Go(m.runCallbacks)
 	return m, nil
 }
@@ -71,44 +78,60 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 // Close closes the connection and waits for all goroutines of the manager. Calls under way fail with ErrClosed.
 // The scopes stay.
 func (m *Manager) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
 	m.cancel()
 	m.wg.Wait()
 	return nil
 }
 
+// spawn runs f on a goroutine that Close waits for; false if it is too late for that.
+func (m *Manager) spawn(f func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.wg.Go(f)
+	}
+	return !m.closed
+}
+
 // Version is systemd's version, for example 252; 0 when the manager is closed or systemd is away.
 func (m *Manager) Version() int {
-	l, _, err := m.current()
-	if err != nil || l == nil {
+	l, _ := m.current()
+	if l == nil {
 		return 0
 	}
 	return l.version
 }
 
-// do runs f on the owner's goroutine and waits for it.
-func (m *Manager) do(f func(*owner)) error {
-	done := make(chan struct{})
-	select {
-	case m.reqs <- func(o *owner) { f(o); close(done) }:
-		<-done
-		return nil
-	case <-m.ctx.Done():
-		return ErrClosed
+// publish tells the callers of a new link, or with nil that there is none.
+func (m *Manager) publish(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.link = l
+	if l != nil {
+		close(m.changed)
+		m.changed = make(chan struct{})
 	}
 }
 
-// current returns the link, or nil and a channel that is closed when there is a new one.
-func (m *Manager) current() (l *link, changed <-chan struct{}, err error) {
-	err = m.do(func(o *owner) { l, changed = o.link, o.changed })
-	return l, changed, err
+// current returns the link, and a channel that is closed when there is another.
+func (m *Manager) current() (*link, <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.link, m.changed
 }
 
 // ready returns the link, waiting for one.
 func (m *Manager) ready(ctx context.Context) (*link, error) {
 	for {
-		l, changed, err := m.current()
-		if l != nil || err != nil {
-			return l, err
+		l, changed := m.current()
+		if m.ctx.Err() != nil {
+			return nil, ErrClosed
+		}
+		if l != nil {
+			return l, nil
 		}
 		select {
 		case <-changed:

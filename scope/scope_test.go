@@ -3,7 +3,6 @@ package scope
 import (
 	"context"
 	"errors"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -93,50 +92,61 @@ func TestStartManyAtOnce(t *testing.T) {
 	if list, err := m.List(t.Context()); err != nil || len(list) != 0 {
 		t.Errorf("left: %v, %v", list, err)
 	}
-	if err := m.do(func(o *owner) {
-		if len(o.jobs) != 0 || len(o.removals) != 0 {
-			t.Errorf("waiters left: %v, %v", o.jobs, o.removals)
-		}
-	}); err != nil {
-		t.Error(err)
+	if len(m.waiters.jobs) != 0 || len(m.waiters.removals) != 0 {
+		t.Errorf("waiters left: %v, %v", m.waiters.jobs, m.waiters.removals)
 	}
 }
 
-// The pidfd guards against a number that means another process by now.
+// The pidfd tells that the leader has ended. What is left is removed, but not a process that has its number.
 func TestStartPIDFD(t *testing.T) {
-	_, f, m := setup(t, Config{})
-	child := exec.Command("sleep", "60")
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.PidfdOpen(child.Process.Pid, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	r := testRequest()
-	r.PIDs, r.PIDFD = []int{child.Process.Pid}, fd
-	if err := m.Start(t.Context(), r); err != nil {
-		t.Errorf("alive: %v", err)
-	}
-	f.unload(testUnit)
-	f.setStart(func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
-		_ = child.Process.Kill()
-		_ = child.Wait()
-		f.jobRemoved(job, name, JobDone)
-		f.unload(name)
-		return nil
-	})
-	for _, when := range []string{"reaped during the start", "reaped before"} {
-		if err := m.Start(t.Context(), r); !errors.Is(err, ErrNoLeader) || !errors.Is(err, unix.ESRCH) {
-			t.Errorf("%s: %v, want ErrNoLeader", when, err)
-		}
-	}
-	if n := f.logged("StartTransientUnit " + testUnit + " fail"); n != 2 {
-		t.Errorf("%d starts, want none for the leader that was gone before", n)
-	}
-	if n := f.logged("KillUnit " + testUnit + " all 9"); n != 0 {
-		t.Error("killed what may be the process of another")
+	for _, tt := range []struct {
+		name           string
+		reap, stranger bool
+		kills          int
+	}{
+		{"zombie", false, false, 1},
+		{"reaped", true, false, 1},
+		{"reaped, its number given away", true, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, f, m := setup(t, Config{})
+			child := sleeper(t)
+			fd, err := unix.PidfdOpen(child.Process.Pid, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fd)
+			r := testRequest()
+			r.PIDs, r.PIDFD = []int{child.Process.Pid}, fd
+			if err := m.Start(t.Context(), r); err != nil {
+				t.Errorf("alive: %v", err)
+			}
+			f.unload(testUnit)
+			f.setStart(func(f *fakeSystemd, name string, job dbus.ObjectPath) *dbus.Error {
+				if !tt.stranger {
+					f.add(name)
+				}
+				_ = child.Process.Kill()
+				if tt.reap {
+					_ = child.Wait()
+				} else {
+					_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+				}
+				f.jobRemoved(job, name, JobDone)
+				return nil
+			})
+			for range 2 { // it ends during the start, and it had ended before
+				if err := m.Start(t.Context(), r); !errors.Is(err, ErrNoLeader) {
+					t.Errorf("got %v, want ErrNoLeader", err)
+				}
+			}
+			if n := f.logged("StartTransientUnit " + testUnit + " fail"); n != 2 {
+				t.Errorf("%d starts, want none for the leader that had ended before", n)
+			}
+			if n := f.logged("KillUnit " + testUnit + " all 9"); n != tt.kills || f.loaded(testUnit) != tt.stranger {
+				t.Errorf("%d kills, loaded: %v", n, f.loaded(testUnit))
+			}
+		})
 	}
 }
 
@@ -515,13 +525,13 @@ func TestNoSuchUnit(t *testing.T) {
 
 // Two who stop a unit get the same job of systemd, and both its end.
 func TestOneJobTwoWaiters(t *testing.T) {
-	o := newOwner(&Manager{}, &link{})
-	a, b := o.watchJob("u"), o.watchJob("u")
-	o.expect(a, "/job/1")
-	o.jobRemoved(jobRemoved{"/job/1", "u", JobDone})
-	o.expect(b, "/job/1")
-	if x, y := <-a.done, <-b.done; x != JobDone || y != JobDone || len(o.jobs) != 0 {
-		t.Errorf("got %q, %q, left %v", x, y, o.jobs)
+	w := newWaiters()
+	a, b := w.watchJob("u"), w.watchJob("u")
+	w.expect(a, "/job/1")
+	w.jobRemoved(jobRemoved{"/job/1", "u", JobDone})
+	w.expect(b, "/job/1")
+	if x, y := <-a.done, <-b.done; x != JobDone || y != JobDone || len(w.jobs) != 0 {
+		t.Errorf("got %q, %q, left %v", x, y, w.jobs)
 	}
 }
 

@@ -43,8 +43,6 @@ type (
 	unitRemoved struct{ unit string }
 	// requestStop: systemd wants the controller to stop a scope.
 	requestStop struct{ unit string }
-	// systemdOwner: systemd came to the bus, or left it (empty).
-	systemdOwner struct{ owner string }
 )
 
 // inbox receives the signals of one connection, in order, on the goroutine that reads the bus.
@@ -53,35 +51,46 @@ type (
 // rule, and the default bus policy lets it through), so the sender is checked: the bus fills it in and nobody can
 // forge it.
 type inbox struct {
-	events  *queue[any]
-	systemd atomic.Pointer[string] // unique name of systemd; nil: not known yet
+	m       *Manager
+	owners  *queue[string]         // for the owner: the unique names systemd had, empty for none
+	systemd atomic.Pointer[string] // the last of them; nil: not known yet
 }
 
-func newInbox() *inbox { return &inbox{events: newQueue[any]()} }
+func newInbox(m *Manager) *inbox { return &inbox{m: m, owners: newQueue[string]()} }
 
 // DeliverSignal implements dbus.SignalHandler.
 func (b *inbox) DeliverSignal(iface, member string, s *dbus.Signal) {
 	if s.Sender == busName {
-		if ev, ok := decodeOwner(iface, member, s.Body); ok {
-			b.systemd.Store(&ev.owner)
-			b.events.put(ev)
+		if owner, ok := decodeOwner(iface, member, s.Body); ok {
+			b.systemd.Store(&owner)
+			b.owners.put(owner)
 		}
 		return
 	}
 	if owner := b.systemd.Load(); owner == nil || *owner == "" || s.Sender != *owner {
 		return
 	}
-	if ev := decode(iface, member, s); ev != nil {
-		b.events.put(ev)
+	switch ev := decode(iface, member, s).(type) {
+	case jobRemoved:
+		b.m.waiters.jobRemoved(ev)
+	case unitRemoved:
+		b.m.waiters.unitRemoved(ev.unit)
+		if f := b.m.cfg.OnRemoved; f != nil && isOurs(ev.unit) {
+			b.m.calls.put(func() { f(ev.unit) })
+		}
+	case requestStop:
+		if f := b.m.cfg.OnRequestStop; f != nil {
+			b.m.calls.put(func() { f(ev.unit) })
+		}
 	}
 }
 
-func decodeOwner(iface, member string, body []any) (systemdOwner, bool) {
+func decodeOwner(iface, member string, body []any) (owner string, ok bool) {
 	var name, before, after string
 	if iface != busName || member != "NameOwnerChanged" || dbus.Store(body, &name, &before, &after) != nil {
-		return systemdOwner{}, false
+		return "", false
 	}
-	return systemdOwner{after}, name == systemdName
+	return after, name == systemdName
 }
 
 // decode returns nil for a signal that is not ours to know.

@@ -28,8 +28,8 @@ type StartRequest struct {
 	// PIDs are the processes to put into the scope, the leader first; at least one.
 	PIDs []int
 	// PIDFD is a pidfd of the leader, -1 for none; the caller keeps it, and keeps it open until Start returns.
-	// With it a start whose leader was reaped meanwhile, so that its number may mean another process, is an
-	// error. (The property PIDFDs of systemd 254 would say the same, but see transport.)
+	// With it a start whose leader has ended meanwhile, so that its number may mean another process, is an
+	// error. (The property PIDFDs of systemd 254 would also guard the number, but see transport.)
 	PIDFD int
 	// Properties are all others: not PIDs or Controller. A Value may be a dbus.Variant.
 	Properties []unit.Property
@@ -83,27 +83,39 @@ func (m *Manager) start(ctx context.Context, r StartRequest) error {
 	return err
 }
 
-// leaderLives checks that the leader's number is still its own: until a process is reaped it is.
+// leaderLives checks that the leader has not ended; without a pidfd it knows nothing and says yes.
 func leaderLives(r StartRequest) error {
 	if r.PIDFD < 0 {
 		return nil
 	}
-	if err := unix.PidfdSendSignal(r.PIDFD, 0, nil, 0); err != nil {
-		return fmt.Errorf("%w: check process %d by its pidfd: %w", ErrNoLeader, r.PIDs[0], err)
+	fds := []unix.PollFd{{Fd: int32(r.PIDFD), Events: unix.POLLIN}} // readable: it has ended, see pidfd_open(2)
+	n, err := unix.Poll(fds, 0)
+	switch {
+	case err != nil:
+		return fmt.Errorf("poll pidfd of process %d: %w", r.PIDs[0], err)
+	case n > 0:
+		return fmt.Errorf("%w: process %d has ended", ErrNoLeader, r.PIDs[0])
 	}
 	return nil
 }
 
-// checkLeader is leaderLives for a scope that was started. One without its leader is empty, and goes by itself;
-// or, if the number was given to another process meanwhile, it holds that, which is not ours to kill.
+// checkLeader is leaderLives for a scope that was started, and removes it if not: systemd does not notice that
+// the cgroup is empty when the process it moved there was a zombie, and would keep the scope for ever. But when
+// the leader was reaped and the scope has a process of its number, that is another's, and not ours to kill.
 func (m *Manager) checkLeader(ctx context.Context, r StartRequest) error {
 	err := leaderLives(r)
 	if err == nil {
 		return nil
 	}
-	ctx, stop := limited(ctx, undoWait)
+	ctx, stop := limited(context.WithoutCancel(ctx), undoWait)
 	defer stop()
-	return errors.Join(err, m.WaitRemoved(ctx, r.Name))
+	if unix.PidfdSendSignal(r.PIDFD, 0, nil, 0) != nil {
+		procs, _ := m.Processes(ctx, r.Name) // without the unit there are none
+		if slices.ContainsFunc(procs, func(p Process) bool { return p.PID == r.PIDs[0] }) {
+			return fmt.Errorf("%w, and its number is another process's now: the unit is left as it is", err)
+		}
+	}
+	return errors.Join(err, m.Remove(ctx, r.Name))
 }
 
 // startCall makes the call of StartTransientUnit for the systemd at the other end of the link.
@@ -182,8 +194,7 @@ func (m *Manager) cleanUp(j *job, r StartRequest, created bool, cause error) {
 			m.cfg.Logger.Error("cannot remove a scope that failed to start", "unit", r.Name, "error", err)
 		}
 	}
-	// Begun by the owner, so that Close, which waits for that, cannot have counted already.
-	if m.do(func(*owner) { m.wg.Go(work) }) != nil {
+	if !m.spawn(work) {
 		return
 	}
 	t := time.NewTimer(undoWait)

@@ -146,6 +146,18 @@ func (l allowList) reduced() []deviceSet {
 	return out
 }
 
+// whole is the access to a set by its own entry and by wider ones. The kernel asks for reading and writing at
+// once, and systemd's program compares that with one entry at a time, so an entry has to say all.
+func (l allowList) whole(s deviceSet) access {
+	var all access
+	for e, a := range l {
+		if e.covers(s) {
+			all |= a
+		}
+	}
+	return all
+}
+
 // everything tells whether nothing is denied.
 func (l allowList) everything() bool {
 	return l[deviceSet{'c', anyNumber, anyNumber}] == accessAll && l[deviceSet{'b', anyNumber, anyNumber}] == accessAll
@@ -175,7 +187,7 @@ func (c *compiler) devices(rules []specs.LinuxDeviceCgroup, defaults []DeviceRul
 func mergeRules(list allowList, defaults []DeviceRule) []DeviceRule {
 	out := make([]DeviceRule, 0, len(list)+len(defaults))
 	for _, s := range list.reduced() {
-		out = append(out, DeviceRule{s.path(), list[s].String()})
+		out = append(out, DeviceRule{s.path(), list.whole(s).String()})
 	}
 	for _, d := range defaults {
 		i := slices.IndexFunc(out, func(r DeviceRule) bool { return r.Path == d.Path })

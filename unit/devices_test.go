@@ -37,6 +37,8 @@ func TestDevices(t *testing.T) {
 			"strict", []DeviceRule{{"char-*", "m"}}},
 		{"the narrower goes", denyAll + `,{"allow":true,"type":"c","major":5},{"allow":true,"type":"c","major":5,"minor":1,"access":"rw"}`,
 			"strict", []DeviceRule{{"char-5", "rwm"}}},
+		{"an entry says all that is allowed", denyAll + `,{"allow":true,"type":"c","major":5,"access":"r"},{"allow":true,"type":"c","major":5,"minor":1,"access":"w"}`,
+			"strict", []DeviceRule{{"char-5", "r"}, {"/dev/char/5:1", "rw"}}},
 		{"sorted", denyAll + `,{"allow":true,"type":"b","major":8,"minor":1},{"allow":true,"type":"c","major":10,"minor":2},{"allow":true,"type":"c","major":10,"minor":1}`,
 			"strict", []DeviceRule{{"/dev/char/10:1", "rwm"}, {"/dev/char/10:2", "rwm"}, {"/dev/block/8:1", "rwm"}}},
 	} {
