@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-project/berth/runtime/compile"
+	"github.com/berth-project/berth/runtime/kernel"
+	"github.com/berth-project/berth/runtime/spec"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	var id string
+	cmd := &cobra.Command{
+		Use:   "plan BUNDLE",
+		Short: "Show every system call that creating a container would make",
+		Long: "Compile the bundle as berthd would and print the plan, one system call a line. Nothing is executed and\n" +
+			"the service is not asked. The same bundle on the same kernel always gives the same plan.",
+		Args: exactly("BUNDLE"),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return completeDirs(cmd, args, word)
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.plan(args[0], id) },
+	}
+	cmd.Flags().StringVar(&id, "id", "", "`ID` of the container (default the name of the bundle's directory)")
+	_ = cmd.RegisterFlagCompletionFunc("id", cobra.NoFileCompletions)
+	return cmd
+}
+
+func (a *app) plan(dir, id string) error {
+	bundle, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("find bundle %q: %w", dir, err)
+	}
+	if id == "" {
+		id = filepath.Base(bundle)
+	}
+	s, findings, err := spec.LoadBundle(bundle)
+	if err == nil {
+		a.warn(findings.Warnings())
+		err = findings.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("plan %q: %w", dir, listed(err))
+	}
+	facts, err := kernel.Probe()
+	if errors.Is(err, kernel.ErrUnsupported) {
+		fmt.Fprintf(a.stderr, "berthctl: warning: %v\n", err) //nolint:errcheck // as in report
+	} else if err != nil {
+		return fmt.Errorf("plan %q: %w", dir, err)
+	}
+	program, err := compile.Container(compile.Request{Spec: s, Bundle: bundle, Facts: facts, ID: id})
+	if err != nil {
+		return fmt.Errorf("plan %q: %w", dir, listed(err))
+	}
+	_, err = fmt.Fprint(a.stdout, program)
+	return err
+}
+
+func (a *app) warn(findings spec.Findings) {
+	for _, f := range findings {
+		fmt.Fprintf(a.stderr, "berthctl: warning: %v\n", f) //nolint:errcheck // as in report
+	}
+}
+
+// listed puts every finding on a line of its own.
+func listed(err error) error {
+	invalid, ok := errors.AsType[*spec.InvalidError](err)
+	if !ok {
+		return err
+	}
+	text := "config.json is refused"
+	for _, f := range invalid.Findings {
+		text += "\n" + f.String()
+	}
+	return errors.New(text)
+}
