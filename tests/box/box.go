@@ -21,7 +21,7 @@ type box struct {
 	opts    options
 	tree    *hierarchy
 	reaper  *reaper
-	group   *os.File // cgroup of the box
+	lock    *os.File // of the cgroup of the box
 	init    *exec.Cmd
 	pidfd   int        // of init
 	ended   chan error // gets the end of init
@@ -40,7 +40,7 @@ func newBox(opts options) (*box, error) {
 		return nil, errors.Join(err, tree.dir.Close())
 	}
 	b := &box{opts: opts, tree: tree, reaper: reaper, pidfd: -1}
-	if b.group, err = tree.create(name); err != nil {
+	if b.lock, err = tree.create(name); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	var show io.Writer = io.Discard
@@ -95,6 +95,11 @@ func (b *box) startInit(host *hostDir) error {
 	if err != nil {
 		return fmt.Errorf("encode plan of init: %w", err)
 	}
+	group, err := os.Open(b.tree.path(groupName(os.Getpid())))
+	if err != nil {
+		return err
+	}
+	defer group.Close()
 	b.init = &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       []string{initName, string(plan)},
@@ -108,7 +113,7 @@ func (b *box) startInit(host *hostDir) error {
 			// The reaper kills the box too; this holds when both were killed at once.
 			Pdeathsig:   syscall.SIGKILL,
 			UseCgroupFD: true,
-			CgroupFD:    int(b.group.Fd()),
+			CgroupFD:    int(group.Fd()),
 			PidFD:       &b.pidfd,
 		},
 	}
@@ -140,8 +145,8 @@ func (b *box) close() error {
 	if b.console != nil {
 		err = errors.Join(err, b.console.close())
 	}
-	if b.group != nil {
-		err = errors.Join(err, b.group.Close())
+	if b.lock != nil {
+		err = errors.Join(err, b.lock.Close())
 	}
 	return errors.Join(err, b.tree.dir.Close())
 }

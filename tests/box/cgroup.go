@@ -14,7 +14,11 @@ import (
 
 // groupPrefix begins the name of every box's cgroup. Whoever holds the lock of such a group owns it; one without
 // an owner is left from a box that was killed together with its reaper, and any later box removes it.
-const groupPrefix = "berth-box-"
+const groupPrefix = "berth-box@"
+
+// groupLock is the file of a group that is its lock. Not the directory: for a box in a box that is the root of the
+// tree, which create locks.
+const groupLock = "/cgroup.events"
 
 // groupName is the cgroup of the box that a process runs.
 func groupName(pid int) string { return fmt.Sprintf("%s%d", groupPrefix, pid) }
@@ -73,7 +77,7 @@ func (h *hierarchy) path(name string) string {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", h.dir.Fd(), name)
 }
 
-// create removes the groups that lost their owner and makes a new one, locked until the file is closed.
+// create removes the groups that lost their owner and makes a new one, owned until the file is closed.
 func (h *hierarchy) create(name string) (*os.File, error) {
 	// The lock on the tree keeps a sweep from taking a group between its birth and its lock.
 	if err := flock(h.dir, unix.LOCK_EX); err != nil {
@@ -86,11 +90,11 @@ func (h *hierarchy) create(name string) (*os.File, error) {
 	if err := os.Mkdir(h.path(name), 0o755); err != nil {
 		return nil, fmt.Errorf("make cgroup %q: %w (a box needs root)", name, errors.Unwrap(err))
 	}
-	group, err := os.Open(h.path(name))
+	lock, err := os.Open(h.path(name) + groupLock)
 	if err != nil {
 		return nil, err
 	}
-	return group, flock(group, unix.LOCK_EX)
+	return lock, flock(lock, unix.LOCK_EX)
 }
 
 func (h *hierarchy) sweep() error {
@@ -102,31 +106,31 @@ func (h *hierarchy) sweep() error {
 		if !strings.HasPrefix(entry.Name(), groupPrefix) {
 			continue
 		}
-		group, err := os.Open(h.path(entry.Name()))
+		lock, err := os.Open(h.path(entry.Name()) + groupLock)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if flock(group, unix.LOCK_EX|unix.LOCK_NB) == nil {
+		if flock(lock, unix.LOCK_EX|unix.LOCK_NB) == nil {
 			err = h.remove(entry.Name())
 		}
-		if err := errors.Join(err, group.Close()); err != nil {
+		if err := errors.Join(err, lock.Close()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func flock(dir *os.File, how int) error {
+func flock(file *os.File, how int) error {
 	for {
-		err := unix.Flock(int(dir.Fd()), how)
+		err := unix.Flock(int(file.Fd()), how)
 		if err == nil {
 			return nil
 		}
 		if !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("lock cgroup %q: %w", dir.Name(), err)
+			return fmt.Errorf("lock cgroup %q: %w", file.Name(), err)
 		}
 	}
 }

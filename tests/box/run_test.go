@@ -142,6 +142,18 @@ func TestRootWithReservedCharacters(t *testing.T) {
 	}
 }
 
+func TestBoxInABox(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := "cp /srv/self /run/berth-box && exec /run/berth-box -- systemctl is-system-running"
+	got := runCommand(t, boxCommand(t, "-bind", self+":/srv/self", "--", "sh", "-c", inner))
+	if want := (result{0, "running\n", ""}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestWorkingDirectoryOutsideIsNamed(t *testing.T) {
 	command := boxCommand(t, "--", "true")
 	command.Dir = t.TempDir() // below /tmp, which the box has of its own
