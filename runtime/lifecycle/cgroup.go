@@ -15,8 +15,8 @@ import (
 
 // controlGroupOf is the cgroup of a process on the unified hierarchy, relative to the cgroup root. See cgroups(7),
 // "/proc/[pid]/cgroup".
-func controlGroupOf(pid int) (string, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+func (m *Manager) controlGroupOf(pid int) (string, error) {
+	data, err := os.ReadFile(filepath.Join(m.cfg.Proc, strconv.Itoa(pid), "cgroup"))
 	if err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			err = fs.ErrNotExist

@@ -23,6 +23,7 @@ const (
 	DefaultSlice         = "machine.slice"
 	DefaultStopTimeout   = 10 * time.Second
 	DefaultControlGroups = "/sys/fs/cgroup"
+	DefaultProc          = "/proc"
 )
 
 // Config configures a Manager.
@@ -42,6 +43,7 @@ type Config struct {
 	Slice         string        // "" means DefaultSlice
 	StopTimeout   time.Duration // 0 means DefaultStopTimeout
 	ControlGroups string        // where the cgroup2 tree is mounted; "" means DefaultControlGroups
+	Proc          string        // where procfs is mounted; "" means DefaultProc
 }
 
 func (cfg Config) withDefaults() Config {
@@ -65,6 +67,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.ControlGroups == "" {
 		cfg.ControlGroups = DefaultControlGroups
+	}
+	if cfg.Proc == "" {
+		cfg.Proc = DefaultProc
 	}
 	return cfg
 }

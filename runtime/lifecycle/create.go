@@ -78,11 +78,10 @@ func (m *Manager) Create(ctx context.Context, r CreateRequest) (*Container, erro
 
 	cr := creation{m: m, c: c, r: r}
 	if err := cr.run(ctx); err != nil {
-		stuck := cr.undo.run(context.WithoutCancel(ctx))
-		if stuck != nil {
-			m.cfg.Logger.Error("undo create; the id stays taken until the next start", "container", r.ID, "error", stuck)
+		if err := cr.undo.run(context.WithoutCancel(ctx)); err != nil {
+			m.cfg.Logger.Error("undo create; what is left is removed at the next start", "container", r.ID, "error", err)
 		}
-		m.unclaim(c, stuck)
+		m.unclaim(c)
 		return nil, fmt.Errorf("create container %q: %w", r.ID, cause(ctx, err))
 	}
 	return c, nil
@@ -244,7 +243,7 @@ func (cr *creation) await(ctx context.Context) error {
 // commit makes the container created: on disk, in memory, and for everyone to see.
 func (cr *creation) commit(ctx context.Context) error {
 	c := cr.c
-	group, err := controlGroupOf(c.Info().PID)
+	group, err := cr.m.controlGroupOf(c.Info().PID)
 	if err == nil {
 		group, _ = scopeGroup(group, c.Info().Scope)
 	}

@@ -65,9 +65,9 @@ func (c *Container) leave(caller Caller) {
 	err := c.m.store.Remove(c.id)
 	c.mu.Unlock()
 	if err != nil {
-		c.m.cfg.Logger.Error("remove record; the id stays taken until the next start", "container", c.id, "error", err)
+		c.m.cfg.Logger.Error("remove record; what is left is removed at the next start", "container", c.id, "error", err)
 	}
-	c.m.unclaim(c, err)
+	c.m.unclaim(c)
 }
 
 func (c *Container) markDeleting() error {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-project/berth/runtime/keeper"
+	"github.com/berth-project/berth/runtime/state"
 )
 
 // Back-off of connecting to the keeper.
@@ -114,11 +115,15 @@ func (m *Manager) onLost(error) {
 	}
 }
 
-// keeperLost ends a create that is under way: nobody would tell it how its child does.
+// keeperLost ends a create that is under way, for nobody would tell it how its child does, and wakes who waits for
+// what only the keeper could tell.
 func (c *Container) keeperLost() {
-	if c.Info().Status == StatusCreating {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rec.Phase == state.Creating {
 		c.abort(faultf(ErrUnavailable, "the keeper went away; try again"))
 	}
+	c.changed()
 }
 
 // purge kills and forgets a process that nobody needs.

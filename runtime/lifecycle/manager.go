@@ -118,7 +118,7 @@ func (m *Manager) GetByPID(_ context.Context, pid int) (*Container, error) {
 	if pid < 1 || pid > maxPID {
 		return nil, faultf(ErrInvalidArgs, "find container of process %d: it must be 1 to %d", pid, maxPID)
 	}
-	group, err := controlGroupOf(pid)
+	group, err := m.controlGroupOf(pid)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, faultf(ErrNoSuchContainer, "find container of process %d: there is no such process", pid)
 	}
@@ -214,13 +214,10 @@ func (m *Manager) tryClaim(c *Container) (wait *Container, err error) {
 
 var errClosed = faultf(ErrUnavailable, "the service is stopping")
 
-// unclaim frees the id, unless its record is still there for the reason given.
-func (m *Manager) unclaim(c *Container, stuck error) {
+// unclaim frees the id; if its record could not be removed, that still keeps it.
+func (m *Manager) unclaim(c *Container) {
 	m.mu.Lock()
 	delete(m.containers, c.id)
-	if stuck != nil {
-		m.damaged[c.id] = stuck
-	}
 	m.mu.Unlock()
 	close(c.gone)
 	c.release()

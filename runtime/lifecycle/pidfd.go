@@ -15,13 +15,13 @@ import (
 
 // openPIDFD opens a process by number if it is in the scope. The number is looked at after the fd is open: as long
 // as the process of the fd is not gone, the number is its own. See pidfd_open(2).
-func openPIDFD(pid int, scope string) (*os.File, error) {
+func (m *Manager) openPIDFD(pid int, scope string) (*os.File, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open process %d: %w", pid, err)
 	}
 	file := os.NewFile(uintptr(fd), "pidfd")
-	group, err := controlGroupOf(pid)
+	group, err := m.controlGroupOf(pid)
 	if err == nil {
 		if _, ok := scopeGroup(group, scope); !ok {
 			err = fmt.Errorf("open process %d: it is in %q, not in %q", pid, group, scope)
@@ -51,31 +51,62 @@ func (c *Container) signalLeader(sig unix.Signal) error {
 	return nil
 }
 
-// waitPIDFD returns when the process has ended.
+// waitPIDFD returns when the process has ended. The file stays the caller's.
 func waitPIDFD(ctx context.Context, pidfd *os.File) error {
-	return pollPIDFD(ctx, pidfd, func(int16) bool { return true })
+	w, err := newWaiter(pidfd)
+	if err != nil {
+		return err
+	}
+	return w.wait(ctx, func(int16) bool { return true })
 }
 
-// pollPIDFD waits until done is true of what poll(2) says after the end of the process. It waits in the runtime's
-// poller, on a file of its own, so that it holds no thread and ctx can end it.
-func pollPIDFD(ctx context.Context, pidfd *os.File, done func(revents int16) bool) error {
+// waiter waits for the end of a process without holding a thread. The runtime's poller takes non-blocking files only,
+// and a pidfd must not be made one: that is a flag of the open file, which the keeper shares, whose waitid(2) would
+// fail. So an epoll instance of our own stands in for it.
+type waiter struct {
+	pidfd *os.File // a duplicate
+	epoll *os.File
+}
+
+func newWaiter(pidfd *os.File) (*waiter, error) {
 	fd, err := unix.FcntlInt(pidfd.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		return fmt.Errorf("wait for process: duplicate pidfd: %w", err)
+		return nil, fmt.Errorf("wait for process: duplicate pidfd: %w", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // else os.NewFile keeps it out of the poller
-		unix.Close(fd) //nolint:errcheck // nothing was written
-		return fmt.Errorf("wait for process: %w", err)
+	w := &waiter{pidfd: os.NewFile(uintptr(fd), "pidfd")}
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		w.close()
+		return nil, fmt.Errorf("wait for process: epoll: %w", err)
 	}
-	file := os.NewFile(uintptr(fd), "pidfd")
-	defer file.Close() //nolint:errcheck // a pidfd has nothing to lose
-	conn, err := file.SyscallConn()
+	err = errors.Join(
+		unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}),
+		unix.SetNonblock(ep, true),
+	)
+	w.epoll = os.NewFile(uintptr(ep), "epoll")
+	if err != nil {
+		w.close()
+		return nil, fmt.Errorf("wait for process: epoll: %w", err)
+	}
+	return w, nil
+}
+
+func (w *waiter) close() {
+	w.pidfd.Close() //nolint:errcheck // a pidfd has nothing to lose
+	w.epoll.Close() //nolint:errcheck // nor has an epoll; of nil it is an error
+}
+
+// wait waits until done is true of what poll(2) says after the end of the process, and closes the waiter.
+func (w *waiter) wait(ctx context.Context, done func(revents int16) bool) error {
+	defer w.close()
+	conn, err := w.epoll.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("wait for process: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { file.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it is in the poller
-	err = conn.Read(func(fd uintptr) bool {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	defer context.AfterFunc(ctx, func() { w.epoll.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it is in the poller
+	pidfd := int32(w.pidfd.Fd())
+	err = conn.Read(func(uintptr) bool {
+		fds := []unix.PollFd{{Fd: pidfd, Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, 0)
 		return err == nil && n > 0 && done(fds[0].Revents)
 	})
@@ -89,22 +120,23 @@ func pollPIDFD(ctx context.Context, pidfd *os.File, done func(revents int16) boo
 }
 
 // waitStatus waits for the end of a process that the keeper does not know any more, and says what can be known of it:
-// since Linux 6.15 a pidfd tells the status after somebody else has reaped the process, as init does here.
-// See PIDFD_GET_INFO in include/uapi/linux/pidfd.h.
-func waitStatus(ctx context.Context, pidfd *os.File, facts kernel.Facts) (keeper.Record, error) {
+// since Linux 6.15 a pidfd tells the status after somebody else has reaped the process, as init does here. See
+// PIDFD_GET_INFO in include/uapi/linux/pidfd.h. A kernel that does not wake us for the reaping does not tell the
+// status either.
+func (w *waiter) waitStatus(ctx context.Context, facts kernel.Facts) (keeper.Record, error) {
 	r := keeper.Record{Executed: true, Exited: true, Code: -1}
-	err := pollPIDFD(ctx, pidfd, func(revents int16) bool {
+	err := w.wait(ctx, func(revents int16) bool {
 		info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
-		err := unix.IoctlPidfdInfo(int(pidfd.Fd()), &info)
-		if err == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
-			status := unix.WaitStatus(info.Exit_code)
-			r.Code = status.ExitStatus() // -1 for a signal
-			if status.Signaled() {
-				r.Signal = int(status.Signal())
-			}
-			return true
+		err := unix.IoctlPidfdInfo(int(w.pidfd.Fd()), &info)
+		if err != nil || info.Mask&unix.PIDFD_INFO_EXIT == 0 {
+			return revents&unix.POLLHUP != 0 || !facts.AtLeast(6, 15)
 		}
-		return revents&unix.POLLHUP != 0 || !facts.AtLeast(6, 15)
+		status := unix.WaitStatus(info.Exit_code)
+		r.Code = status.ExitStatus() // -1 for a signal
+		if status.Signaled() {
+			r.Signal = int(status.Signal())
+		}
+		return true
 	})
 	r.FinishedUSec = nowUSec()
 	return r, err

@@ -177,13 +177,18 @@ func (c *Container) adoptOrphan() {
 	}
 	gone := keeper.Record{Key: c.id, PID: c.rec.PID, Executed: true, Exited: true, Code: -1}
 	if c.pidfd == nil {
-		fd, err := openPIDFD(c.rec.PID, c.rec.Scope)
+		fd, err := c.m.openPIDFD(c.rec.PID, c.rec.Scope)
 		if err != nil {
 			c.m.cfg.Logger.Warn("container ended while nobody watched", "container", c.id, "error", err)
 			c.deliver(gone)
 			return
 		}
 		c.pidfd = fd
+	}
+	w, err := newWaiter(c.pidfd)
+	if err != nil {
+		c.m.cfg.Logger.Error("watch container, ignoring", "container", c.id, "error", err)
+		return
 	}
 	c.orphan = true
 	c.m.cfg.Logger.Warn("container lives on without the keeper that made it", "container", c.id, "pid", c.rec.PID)
@@ -193,19 +198,10 @@ func (c *Container) adoptOrphan() {
 	c.m.wg.Add(1)
 	go func() {
 		defer c.m.wg.Done()
-		c.watchOrphan(gone)
+		status, err := w.waitStatus(c.m.ctx, c.m.cfg.Facts)
+		if err == nil {
+			gone.Code, gone.Signal, gone.FinishedUSec = status.Code, status.Signal, status.FinishedUSec
+			c.deliver(gone)
+		}
 	}()
-}
-
-func (c *Container) watchOrphan(r keeper.Record) {
-	c.mu.Lock()
-	pidfd := c.pidfd
-	c.mu.Unlock()
-	if pidfd == nil {
-		return
-	}
-	if status, err := waitStatus(c.m.ctx, pidfd, c.m.cfg.Facts); err == nil {
-		r.Code, r.Signal, r.FinishedUSec = status.Code, status.Signal, status.FinishedUSec
-		c.deliver(r)
-	}
 }
