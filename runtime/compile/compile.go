@@ -113,7 +113,7 @@ func (c *compiler) prepare() {
 	c.openNamespaces()
 	c.openRoot()
 	for i, m := range c.Spec.Mounts {
-		if flags, _ := spec.ParseMountOptions(m.Options); flags.Bind {
+		if flags, _ := spec.ParseMountOptions(m.Options); flags.Bind && !flags.Remount {
 			c.openBind(i, m, flags)
 		}
 	}

@@ -55,11 +55,38 @@ func (c *compiler) mounts() {
 			c.attachBind(m, tree)
 			continue
 		}
+		if f.Remount {
+			c.remount(m, f)
+			continue
+		}
 		if m.Type == "cgroup" || m.Type == "cgroup2" {
 			c.waitPlaced()
 		}
 		c.attachNew(i, m, f)
 	}
+}
+
+// remount changes the mount that is on the destination: its attributes, and
+// without "bind" also its file system's options. See fspick(2).
+func (c *compiler) remount(m specs.Mount, f spec.MountFlags) {
+	label := "remount " + quote(m.Destination)
+	dst := c.Slot("target")
+	c.lookup(label, m.Destination, pathFlags, inRoot).Into(dst)
+	if !f.Bind && len(f.Data)+len(f.SBFlags) > 0 {
+		fs := c.Slot("fs")
+		c.Call(label, unix.SYS_FSPICK, dst.Arg(), c.String(""), plan.Lit(unix.FSPICK_CLOEXEC|unix.FSPICK_EMPTY_PATH)).Into(fs)
+		c.options(label, fs, f)
+		c.Call(label, unix.SYS_FSCONFIG, fs.Arg(), plan.Lit(unix.FSCONFIG_CMD_RECONFIGURE), plan.Lit(0), plan.Lit(0), plan.Lit(0))
+		c.close(fs)
+	}
+	top, all := propagationOf(f.Propagation)
+	if rec := (attr{set: f.RecAttrSet, clear: f.RecAttrClear, propagation: all}); rec != (attr{}) {
+		c.setattr(label, dst.Arg(), true, rec)
+	}
+	if own := (attr{set: f.AttrSet, clear: f.AttrClear, propagation: top}); own != (attr{}) {
+		c.setattr(label, dst.Arg(), false, own)
+	}
+	c.close(dst)
 }
 
 func (c *compiler) attachBind(m specs.Mount, tree plan.Slot) {
@@ -120,6 +147,15 @@ func (c *compiler) newMount(label, kind, source string, f spec.MountFlags) plan.
 	if source != "" {
 		c.fsconfig(label, fs, "source", source)
 	}
+	c.options(label, fs, f)
+	c.Call(label, unix.SYS_FSCONFIG, fs.Arg(), plan.Lit(unix.FSCONFIG_CMD_CREATE), plan.Lit(0), plan.Lit(0), plan.Lit(0))
+	c.Call(label, unix.SYS_FSMOUNT, fs.Arg(), plan.Lit(unix.FSMOUNT_CLOEXEC), plan.Lit(f.AttrSet|f.RecAttrSet)).Into(mount)
+	c.close(fs)
+	return mount
+}
+
+// options are those of the file system; read-only is left to the mount.
+func (c *compiler) options(label string, fs plan.Slot, f spec.MountFlags) {
 	for _, flag := range f.SBFlags {
 		if flag != "ro" {
 			c.Call(label+": option "+quote(flag), unix.SYS_FSCONFIG, fs.Arg(), plan.Lit(unix.FSCONFIG_SET_FLAG), c.String(flag), plan.Lit(0), plan.Lit(0))
@@ -133,10 +169,6 @@ func (c *compiler) newMount(label, kind, source string, f spec.MountFlags) plan.
 		}
 		c.Call(label+": option "+quote(option), unix.SYS_FSCONFIG, fs.Arg(), plan.Lit(unix.FSCONFIG_SET_FLAG), c.String(key), plan.Lit(0), plan.Lit(0))
 	}
-	c.Call(label, unix.SYS_FSCONFIG, fs.Arg(), plan.Lit(unix.FSCONFIG_CMD_CREATE), plan.Lit(0), plan.Lit(0), plan.Lit(0))
-	c.Call(label, unix.SYS_FSMOUNT, fs.Arg(), plan.Lit(unix.FSMOUNT_CLOEXEC), plan.Lit(f.AttrSet|f.RecAttrSet)).Into(mount)
-	c.close(fs)
-	return mount
 }
 
 func (c *compiler) fsconfig(label string, fs plan.Slot, key, value string) {

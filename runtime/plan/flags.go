@@ -56,7 +56,7 @@ var (
 	umountFlags     = flagNames{{unix.MNT_DETACH, "MNT_DETACH"}}
 	socketTypes     = flagNames{{unix.SOCK_CLOEXEC, "SOCK_CLOEXEC"}, {unix.SOCK_DGRAM, "SOCK_DGRAM"}}
 
-	fsconfigCommands = enumNames{unix.FSCONFIG_SET_FLAG: "SET_FLAG", unix.FSCONFIG_SET_STRING: "SET_STRING", unix.FSCONFIG_CMD_CREATE: "CREATE"}
+	fsconfigCommands = enumNames{unix.FSCONFIG_SET_FLAG: "SET_FLAG", unix.FSCONFIG_SET_STRING: "SET_STRING", unix.FSCONFIG_CMD_CREATE: "CREATE", unix.FSCONFIG_CMD_RECONFIGURE: "RECONFIGURE"}
 	ioctls           = enumNames{unix.SIOCSIFFLAGS: "SIOCSIFFLAGS"}
 	keyctlCommands   = enumNames{unix.KEYCTL_JOIN_SESSION_KEYRING: "JOIN_SESSION_KEYRING"}
 	socketFamilies   = enumNames{unix.AF_INET: "AF_INET"}

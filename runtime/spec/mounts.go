@@ -22,8 +22,10 @@ func (c *checker) mounts() {
 		if len(m.GIDMappings) > 0 {
 			c.refuse(at+".gidMappings", refPOSIXMounts, refusedIDMap)
 		}
-		c.destination(at+".destination", &m, flags.Bind)
-		if flags.Bind {
+		c.destination(at+".destination", &m, flags)
+		if flags.Remount && (flags.Bind || m.Type == "" || m.Type == "none") {
+			c.remount(at, &m)
+		} else if flags.Bind {
 			c.bindMount(at, &m)
 		} else if c.mountType(at+".type", m.Type) {
 			c.mountWords(at, &m)
@@ -88,14 +90,27 @@ func (c *checker) generalWord(at string, opt MountOption) {
 	}
 }
 
-func (c *checker) destination(at string, m *specs.Mount, bind bool) {
+// remount changes attributes of a mount. Its type is only of use for options of the file system itself.
+func (c *checker) remount(at string, m *specs.Mount) {
+	for j, word := range m.Options {
+		if opt, known := LookupMountOption(word); known {
+			c.generalWord(index(at+".options", j), opt)
+		} else {
+			c.errorf(index(at+".options", j), refMountOptions, "%s is an option of a file system; give its type with the remount", quote(word))
+		}
+	}
+}
+
+func (c *checker) destination(at string, m *specs.Mount, f MountFlags) {
 	if m.Destination != "" && !path.IsAbs(m.Destination) {
 		c.warnf(at, refMounts, "%s is relative, which is deprecated; it is read as relative to \"/\"", quote(m.Destination))
 		c.containerPath(at, "/"+m.Destination, refMounts)
 	} else {
 		c.containerPath(at, m.Destination, refMounts)
 	}
-	c.procMount(at, m, bind)
+	if !f.Remount {
+		c.procMount(at, m, f.Bind)
+	}
 }
 
 // procFiles may be bind-mounted over, as virtualized views of them are. Nothing else below /proc may:

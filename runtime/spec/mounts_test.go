@@ -61,13 +61,16 @@ func TestMounts(t *testing.T) {
 			"error " + opts + "[1]: not supported yet: idmapped",
 		}},
 
-		{"bind's options", specs.Mount{Destination: "/t", Source: "/s", Options: []string{"bind", "size=1", "sync", "tmpcopyup", "silent", "z", "ro", "remount", "defaults"}}, []string{
+		{"bind's options", specs.Mount{Destination: "/t", Source: "/s", Options: []string{"bind", "size=1", "sync", "tmpcopyup", "silent", "z", "ro", "defaults"}}, []string{
 			"error " + opts + `[1]: "size=1" is no option of a bind mount`,
 			"warning " + opts + `[2]: "sync" has no effect on a bind mount`,
 			"error " + opts + `[3]: not supported yet: Berth copies nothing into a new tmpfs`,
 			"warning " + opts + `[4]: "silent" has no effect: the kernel's`,
 			"error " + opts + `[5]: "z" is no option of a bind mount`,
-			"error " + opts + "[7]: not supported yet: give the final options",
+		}},
+		{"remount", specs.Mount{Destination: "/proc", Options: []string{"remount", "size=1", "ro", "silent"}}, []string{
+			"error " + opts + `[1]: "size=1" is an option of a file system; give its type with the remount`,
+			"warning " + opts + `[3]: "silent" has no effect`,
 		}},
 		{"another's options", specs.Mount{Destination: "/p", Type: "proc", Options: []string{"size=1", "foo", "mand", "tmpcopyup"}}, []string{
 			"error " + opts + `[0]: "size=1" is no option of proc`,

@@ -23,6 +23,8 @@ type MountOption struct {
 	Propagation uint64
 	// Bind makes the mount a bind mount, with Recursive one of the whole tree.
 	Bind bool
+	// Remount changes the mount that is there already.
+	Remount bool
 	// SetSB and ClearSB are flags of a new superblock, by their fsconfig(2) names.
 	SetSB, ClearSB string
 	// NoEffect says why the word is accepted but does nothing; "" where it does something.
@@ -51,6 +53,8 @@ type MountFlags struct {
 	Propagation uint64
 	// Bind is set for bind and rbind, RecBind for rbind alone.
 	Bind, RecBind bool
+	// Remount is set where the options are for the mount that is there already.
+	Remount bool
 	// SBFlags are the fsconfig(2) flags of a new superblock (FSCONFIG_SET_FLAG); of no use to a bind mount.
 	SBFlags []string
 	// Data are the options of the file system itself, key or key=value, in the order given.
@@ -96,6 +100,7 @@ func (f *MountFlags) apply(opt MountOption) {
 	f.Propagation |= opt.Propagation
 	f.Bind = f.Bind || opt.Bind
 	f.RecBind = f.RecBind || opt.Bind && opt.Recursive
+	f.Remount = f.Remount || opt.Remount
 	if opt.SetSB != "" && !slices.Contains(f.SBFlags, opt.SetSB) {
 		f.SBFlags = append(f.SBFlags, opt.SetSB)
 	}

@@ -43,8 +43,9 @@ func TestParseMountOptions(t *testing.T) {
 		{"sync and back", []string{"sync", "async"}, MountFlags{SBFlags: []string{}}},
 		{"no effect", []string{"silent", "loud", "mand", "nomand", "iversion", "noiversion"}, MountFlags{}},
 		{"devpts", []string{"newinstance", "ptmxmode=0666", "gid=5"}, MountFlags{Data: []string{"newinstance", "ptmxmode=0666", "gid=5"}}},
-		{"unknown", []string{"z", "idmap", "ridmap", "remount", "tmpcopyup", "r", "rr", "rrrw", "rsync", "rdefaults", "rtmpcopyup", "Ro", "upperdir=/x"}, MountFlags{
-			Unknown: []string{"z", "idmap", "ridmap", "remount", "tmpcopyup", "r", "rr", "rrrw", "rsync", "rdefaults", "rtmpcopyup", "Ro", "upperdir=/x"}}},
+		{"remount", []string{"remount", "ro"}, MountFlags{Remount: true, AttrSet: unix.MOUNT_ATTR_RDONLY, SBFlags: []string{"ro"}}},
+		{"unknown", []string{"z", "idmap", "ridmap", "tmpcopyup", "r", "rr", "rrrw", "rsync", "rdefaults", "rtmpcopyup", "Ro", "upperdir=/x"}, MountFlags{
+			Unknown: []string{"z", "idmap", "ridmap", "tmpcopyup", "r", "rr", "rrrw", "rsync", "rdefaults", "rtmpcopyup", "Ro", "upperdir=/x"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ParseMountOptions(tt.words)

@@ -13,7 +13,6 @@ const (
 	noEffectVersion  = "none of the supported file systems keeps i_version on request"
 	refusedIDMap     = "idmapped mounts need a user namespace, which Berth does not make yet"
 	refusedCopyUp    = "Berth copies nothing into a new tmpfs"
-	refusedRemount   = "give the final options to the first mount instead"
 )
 
 // mountOptions is the table of all option words that do not belong to one file system; the order is that
@@ -46,7 +45,7 @@ var mountOptions = []MountOption{
 	{Word: "private", Propagation: unix.MS_PRIVATE},
 	{Word: "rbind", Bind: true, Recursive: true},
 	{Word: "relatime", Atime: relatime},
-	{Word: "remount", Refused: refusedRemount},
+	{Word: "remount", Remount: true},
 	{Word: "ridmap", Refused: refusedIDMap},
 	{Word: "ro", Set: unix.MOUNT_ATTR_RDONLY, SetSB: "ro"},
 	{Word: "rprivate", Propagation: unix.MS_PRIVATE | unix.MS_REC},
