@@ -64,8 +64,17 @@ func (p *fakePolkit) CancelCheckAuthorization(id string) *dbus.Error {
 
 func startPolkit(t *testing.T, r *rig, decide func(question) answer) *fakePolkit {
 	t.Helper()
-	p := &fakePolkit{decide: decide}
-	conn := connect(t, r.address, os.Getuid())
+	p := startPolkitAs(t, r, os.Getuid())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.decide = decide
+	return p
+}
+
+func startPolkitAs(t *testing.T, r *rig, uid int) *fakePolkit {
+	t.Helper()
+	p := &fakePolkit{}
+	conn := connect(t, r.address, uid)
 	if err := conn.Export(p, polkitPath, polkitInterface); err != nil {
 		t.Fatal(err)
 	}

@@ -29,13 +29,20 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Con
   <listen>unix:path=%s</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
-    <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow send_type="*"/><allow receive_type="*"/>
+    %s
   </policy>
 </busconfig>
 `
 
-// startBus runs a bus daemon of the test's own and returns its address.
+const openRules = `<allow user="*"/><allow own="*"/><allow send_destination="*"/><allow send_type="*"/><allow receive_type="*"/>`
+
+// startBus runs a bus daemon of the test's own that allows everything, and returns its address.
 func startBus(t *testing.T) string {
+	t.Helper()
+	return startBusWith(t, openRules)
+}
+
+func startBusWith(t *testing.T, rules string, args ...any) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} { // other users connect too
@@ -44,7 +51,7 @@ func startBus(t *testing.T) string {
 		}
 	}
 	socket, config := filepath.Join(dir, "bus"), filepath.Join(dir, "bus.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, socket), 0o644); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, socket, fmt.Sprintf(rules, args...)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	daemon := exec.Command("dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile", "--nosyslog")
@@ -132,7 +139,12 @@ func newRig(t *testing.T) *rig { return newLimitedRig(t, defaultLimits()) }
 
 func newLimitedRig(t *testing.T, l limits) *rig {
 	t.Helper()
-	r := &rig{address: startBus(t), fake: newFakeManager()}
+	return newRigOn(t, startBus(t), l)
+}
+
+func newRigOn(t *testing.T, address string, l limits) *rig {
+	t.Helper()
+	r := &rig{address: address, fake: newFakeManager()}
 	cfg := Config{
 		Address: r.address, Version: "1.2.3", OCIVersions: []string{"1.0.0", "1.3.0"}, Features: []string{"freeze"},
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
