@@ -71,6 +71,7 @@ func Container(r Request) (*plan.Program, error) {
 	c := &compiler{Request: r, trees: map[int]plan.Slot{}, procMount: -1}
 	c.entry()
 	c.fork()
+	c.session()
 	c.prepare()
 	c.namespaces()
 	c.attachRoot()
@@ -90,8 +91,7 @@ func Container(r Request) (*plan.Program, error) {
 	return c.Program()
 }
 
-// entry takes the handles and makes the child a session of its own: no
-// controlling terminal, no keyring (see session-keyring(7)) and no umask of ours.
+// entry takes the handles.
 func (c *compiler) entry() {
 	stdio := []string{Stdin, Stdout, Stderr}
 	for i, name := range stdio {
@@ -101,6 +101,12 @@ func (c *compiler) entry() {
 	for i, name := range c.ListenFDs {
 		c.Call("pass socket "+quote(name), unix.SYS_DUP3, c.Handle(ListenHandle(i)).Arg(), plan.Lit(firstListenFD+i), plan.Lit(0))
 	}
+}
+
+// session frees the process from what is the caller's: session, terminal and
+// process group, keyring (see session-keyring(7)) and umask. It comes after the
+// fork, because a session is not inherited with its leadership.
+func (c *compiler) session() {
 	c.Call("make session", unix.SYS_SETSID)
 	c.Call("join session keyring", unix.SYS_KEYCTL, plan.Lit(unix.KEYCTL_JOIN_SESSION_KEYRING), c.String("berth-"+c.ID)).
 		Tolerate(unix.ENOSYS, unix.EPERM, unix.EDQUOT)

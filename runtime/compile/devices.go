@@ -59,11 +59,10 @@ func (c *compiler) devices() {
 	for _, n := range nodes {
 		c.mknod(c.parent(dirs, n.path), n)
 	}
-	if !c.ownDev() {
-		return
-	}
-	for _, l := range links {
-		c.Call("link "+quote("/dev/"+l[1]), unix.SYS_SYMLINKAT, c.String(l[0]), c.parent(dirs, "/dev/"+l[1]).Arg(), c.String(l[1])).Tolerate(unix.EEXIST)
+	if c.ownDev() {
+		for _, l := range links {
+			c.Call("link "+quote("/dev/"+l[1]), unix.SYS_SYMLINKAT, c.String(l[0]), c.parent(dirs, "/dev/"+l[1]).Arg(), c.String(l[1])).Tolerate(unix.EEXIST)
+		}
 	}
 	for _, name := range sortedDirs(dirs) {
 		c.close(dirs[name])

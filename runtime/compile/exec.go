@@ -18,9 +18,12 @@ func (c *compiler) exec() {
 	args, env := c.Spec.Process.Args, c.environment()
 	candidates := programs(args[0], env)
 	label := "find program " + quote(args[0])
-	c.tryEach(candidates, label, func(name string) plan.Ref {
+	found := c.tryEach(candidates, label, func(name string) plan.Ref {
 		return c.Call(label, unix.SYS_FACCESSAT2, plan.Lit(unix.AT_FDCWD), c.String(name), plan.Lit(unix.X_OK), plan.Lit(unix.AT_EACCESS))
 	})
+	for _, r := range found {
+		r.JumpDone()
+	}
 	first := uint32(firstListenFD + len(c.ListenFDs))
 	c.Call("close all but the program's fds", unix.SYS_CLOSE_RANGE, plan.Lit(first), plan.Lit(^uint32(0)), plan.Lit(unix.CLOSE_RANGE_CLOEXEC))
 	argv, envp := c.Pointers(args), c.Pointers(env)
@@ -33,20 +36,18 @@ func (c *compiler) exec() {
 }
 
 // tryEach makes the calls in turn until one succeeds. With several candidates
-// the reasons why one does not fit are passed over, as execvp(3) does.
-func (c *compiler) tryEach(candidates []string, label string, call func(name string) plan.Ref) {
-	if len(candidates) == 1 && strings.Contains(candidates[0], "/") {
+// the reasons why one does not fit are passed over, as execvp(3) does. It
+// returns the calls, which have to say where to go on if they succeed.
+func (c *compiler) tryEach(candidates []string, label string, call func(name string) plan.Ref) (refs []plan.Ref) {
+	if len(candidates) == 1 {
 		call(candidates[0])
-		return
+		return nil
 	}
-	var refs []plan.Ref
 	for _, name := range candidates {
 		refs = append(refs, call(name).Tolerate(unix.ENOENT, unix.ENOTDIR, unix.EACCES))
 	}
 	c.Fail(label+" in $PATH", unix.ENOENT)
-	for _, r := range refs {
-		r.JumpDone()
-	}
+	return refs
 }
 
 // programs are the paths that may be meant by a program's name. Relative

@@ -82,7 +82,7 @@ func (c *checker) environment(env []string) {
 		case name == "":
 			c.errorf(path, refProcess, "%s has no name before \"=\"", quote(entry))
 		case again:
-			c.warnf(path, refProcess, "%s is already set by process.env[%d]; the process sees both", quote(name), earlier)
+			c.warnf(path, refProcess, "%s is already set by process.env[%d]; this later value counts", quote(name), earlier)
 		default:
 			first[name] = i
 		}
