@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -283,6 +284,9 @@ func (c *fakeContainer) Stop(timeout uint64) *dbus.Error {
 	c.service.mu.Lock()
 	defer c.service.mu.Unlock()
 	if c.is("created", "running", "paused") {
+		if timeout == math.MaxUint64 {
+			timeout = 10e6
+		}
 		c.end(int32(timeout/1e6), 0, "exit") // so that a script can see the timeout
 	}
 	return nil

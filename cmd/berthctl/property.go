@@ -16,7 +16,7 @@ import (
 type property func(name, value string) (unit.Property, error)
 
 // properties are the settings that --property knows, spelt as in unit files; see systemd.resource-control(5),
-// systemd.scope(5) and systemd.kill(5). Their D-Bus types are those of org.freedesktop.systemd1(5).
+// systemd.scope(5) and systemd.unit(5). Their D-Bus types are those of org.freedesktop.systemd1(5).
 var properties = map[string]property{
 	"AllowedCPUs":              cpuSetProperty,
 	"AllowedMemoryNodes":       cpuSetProperty,
@@ -26,9 +26,10 @@ var properties = map[string]property{
 	"CPUQuota":                 cpuQuotaProperty,
 	"CPUQuotaPeriodSec":        spanProperty,
 	"CPUWeight":                weightProperty,
+	"Conflicts":                unitsProperty,
+	"Description":              stringProperty,
 	"IOWeight":                 weightProperty,
 	"IPAccounting":             boolProperty,
-	"KillSignal":               signalProperty,
 	"ManagedOOMMemoryPressure": stringProperty,
 	"ManagedOOMPreference":     stringProperty,
 	"ManagedOOMSwap":           stringProperty,
@@ -37,11 +38,9 @@ var properties = map[string]property{
 	"MemoryMax":                sizeProperty,
 	"MemoryMin":                sizeProperty,
 	"MemorySwapMax":            sizeProperty,
-	"OOMPolicy":                stringProperty,
 	"PartOf":                   unitsProperty,
 	"Requires":                 unitsProperty,
 	"RuntimeMaxSec":            spanProperty,
-	"SendSIGKILL":              boolProperty,
 	"TasksMax":                 tasksProperty,
 	"TimeoutStopSec":           spanProperty,
 	"Wants":                    unitsProperty,
@@ -156,11 +155,6 @@ func boolProperty(name, value string) (unit.Property, error) {
 		return unit.Property{Name: name, Value: false}, nil
 	}
 	return unit.Property{}, fmt.Errorf("%q is not a boolean such as yes or no", value)
-}
-
-func signalProperty(name, value string) (unit.Property, error) {
-	sig, err := parseSignal(value)
-	return unit.Property{Name: name, Value: int32(sig)}, err
 }
 
 // parseSignal parses a number, or a name with or without SIG, RTMIN+n and RTMAX-n included (signal(7)).

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"maps"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-project/berth/runtime/lifecycle"
 	"github.com/berth-project/berth/unit"
 )
 
@@ -32,9 +36,8 @@ func TestParseProperty(t *testing.T) {
 		{"AllowedCPUs=0,2", "AllowedCPUs", []byte{5}},
 		{"TimeoutStopSec=1min 30s", "TimeoutStopUSec", uint64(90e6)},
 		{"RuntimeMaxSec=infinity", "RuntimeMaxUSec", uint64(math.MaxUint64)},
-		{"KillSignal=SIGINT", "KillSignal", int32(2)},
-		{"SendSIGKILL=no", "SendSIGKILL", false},
-		{"OOMPolicy=kill", "OOMPolicy", "kill"},
+		{"IPAccounting=no", "IPAccounting", false},
+		{"ManagedOOMSwap=kill", "ManagedOOMSwap", "kill"},
 		{"PartOf=a.service b.target", "PartOf", []string{"a.service", "b.target"}},
 	}
 	for _, tt := range tests {
@@ -49,19 +52,42 @@ func TestParseProperty(t *testing.T) {
 
 func TestParsePropertyRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"MemoryMax":         `parse property "MemoryMax": not NAME=VALUE`,
-		"Bogus=1":           `parse property "Bogus=1": unknown name "Bogus", berthctl(1) lists those that can be set`,
-		"CPUWeight=0":       `parse property "CPUWeight=0": "0" is not a number from 1 to 10000`,
-		"TasksMax=many":     `parse property "TasksMax=many": "many" is not a positive number, a percentage or "infinity"`,
-		"MemoryMax=101%":    `parse property "MemoryMax=101%": "101%" is more than 100%`,
-		"SendSIGKILL=maybe": `parse property "SendSIGKILL=maybe": "maybe" is not a boolean such as yes or no`,
-		"CPUQuota=0%":       `parse property "CPUQuota=0%": "0%" is out of range`,
-		"KillSignal=FOO":    `parse property "KillSignal=FOO": parse signal "FOO": not a number from 1 to 64 or a name such as SIGTERM`,
-		"MemoryMax=1X":      `parse property "MemoryMax=1X": parse size "1X": not a number with one of the suffixes K M G T P E`,
+		"MemoryMax":      `parse property "MemoryMax": not NAME=VALUE`,
+		"Bogus=1":        `parse property "Bogus=1": unknown name "Bogus", berthctl(1) lists those that can be set`,
+		"CPUWeight=0":    `parse property "CPUWeight=0": "0" is not a number from 1 to 10000`,
+		"TasksMax=many":  `parse property "TasksMax=many": "many" is not a positive number, a percentage or "infinity"`,
+		"MemoryMax=101%": `parse property "MemoryMax=101%": "101%" is more than 100%`,
+		"IPAccounting=2": `parse property "IPAccounting=2": "2" is not a boolean such as yes or no`,
+		"CPUQuota=0%":    `parse property "CPUQuota=0%": "0%" is out of range`,
+		"MemoryMax=1X":   `parse property "MemoryMax=1X": parse size "1X": not a number with one of the suffixes K M G T P E`,
 	} {
 		if _, err := parseProperty(text); err == nil || err.Error() != want {
 			t.Errorf("parseProperty(%q): %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// TestSettable checks that berthd lets callers set what berthctl offers.
+func TestSettable(t *testing.T) {
+	missing := maps.Clone(properties)
+	for _, text := range []string{
+		"AllowedCPUs=0", "AllowedMemoryNodes=0", "After=a.service", "Before=a.service", "BindsTo=a.service", "CPUQuota=1%",
+		"CPUQuotaPeriodSec=1", "CPUWeight=1", "Conflicts=a.service", "Description=x", "IOWeight=1", "IPAccounting=1",
+		"ManagedOOMMemoryPressure=kill", "ManagedOOMPreference=omit", "ManagedOOMSwap=kill", "MemoryHigh=1%", "MemoryHigh=1",
+		"MemoryLow=1%", "MemoryLow=1", "MemoryMax=1%", "MemoryMax=1", "MemoryMin=1%", "MemoryMin=1", "MemorySwapMax=1%",
+		"MemorySwapMax=1", "PartOf=a.service", "Requires=a.service", "RuntimeMaxSec=1", "TasksMax=1%", "TasksMax=1",
+		"TimeoutStopSec=1", "Wants=a.service",
+	} {
+		p, err := parseProperty(text)
+		if err != nil {
+			t.Errorf("parseProperty(%q): %v", text, err)
+		} else if !slices.Contains(lifecycle.SettableProperties(), p.Name) {
+			t.Errorf("berthd does not take %q, which --property %s makes", p.Name, text)
+		}
+		delete(missing, strings.SplitN(text, "=", 2)[0])
+	}
+	for name := range missing {
+		t.Errorf("no example of %q", name)
 	}
 }
 

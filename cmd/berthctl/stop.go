@@ -16,7 +16,7 @@ func (a *app) stopCommand() *cobra.Command {
 		Use:   "stop ID...",
 		Short: "Ask containers to end, kill those that do not",
 		Long: "Send SIGTERM to the container's program and wait until the container has stopped. When the timeout\n" +
-			"has passed, every process of the container is killed.",
+			"has passed, every process of the container is killed. A timeout of 0 kills at once.",
 		Args:              someIDs,
 		ValidArgsFunction: a.completeIDs(0, statusRunning, statusPaused, statusCreated),
 		RunE: func(cmd *cobra.Command, ids []string) error {
@@ -29,18 +29,22 @@ func (a *app) stopCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&timeout, "timeout", "t", "10s", "`TIME` to wait before killing, such as 30, 1min or infinity")
+	cmd.Flags().StringVarP(&timeout, "timeout", "t", "", "`TIME` to wait before killing, such as 30, 1min or infinity (default that of berthd)")
+	_ = cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions)
 	return cmd
 }
 
-// parseTimeout parses a time span; below 0 is for ever, as in client.Stop.
+// parseTimeout parses a time span; none is below 0, which client.Stop takes as the service's default.
 func parseTimeout(s string) (time.Duration, error) {
+	if s == "" {
+		return -1, nil
+	}
 	usec, err := parseSpan(s)
 	if err != nil {
 		return 0, err
 	}
 	if usec > math.MaxInt64/1000 {
-		return -1, nil
+		return math.MaxInt64, nil // longer than any machine runs
 	}
 	return time.Duration(usec) * time.Microsecond, nil
 }

@@ -80,6 +80,7 @@ var settable = map[string]bool{
 	"CPUWeight": true, "StartupCPUWeight": true, "CPUQuotaPerSecUSec": true, "CPUQuotaPeriodUSec": true,
 	"IOWeight": true, "StartupIOWeight": true, "IODeviceWeight": true, "IODeviceLatencyTargetUSec": true, "IOReadBandwidthMax": true, "IOWriteBandwidthMax": true, "IOReadIOPSMax": true, "IOWriteIOPSMax": true,
 	"MemoryMin": true, "MemoryLow": true, "MemoryHigh": true, "MemoryMax": true, "MemorySwapMax": true, "TasksMax": true,
+	"MemoryMinScale": true, "MemoryLowScale": true, "MemoryHighScale": true, "MemoryMaxScale": true, "MemorySwapMaxScale": true, "TasksMaxScale": true, // percentages
 	"IPAccounting": true, "IPAddressAllow": true, "IPAddressDeny": true,
 	"ManagedOOMSwap": true, "ManagedOOMMemoryPressure": true, "ManagedOOMMemoryPressureLimit": true, "ManagedOOMPreference": true,
 	"Description": true, "Documentation": true, "RuntimeMaxUSec": true, "RuntimeRandomizedExtraUSec": true, "TimeoutStopUSec": true,
