@@ -63,8 +63,11 @@ func (c *call) uid(ctx context.Context) (uint32, error) {
 	if err == nil {
 		err = dbus.Store(reply, &p.uid)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("ask the bus for the user of %q: %w", p.name, err)
+	switch {
+	case ctx.Err() != nil:
+		return 0, fmt.Errorf("ask the bus for the user of %q: %w", p.name, context.Cause(ctx))
+	case err != nil: // it has left, most likely
+		return 0, refusal(wire.ErrorAccessDenied, "ask the bus for the user of %q: %v", p.name, err)
 	}
 	p.known = true
 	return p.uid, nil

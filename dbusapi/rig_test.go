@@ -37,12 +37,12 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Con
 const openRules = `<allow user="*"/><allow own="*"/><allow send_destination="*"/><allow send_type="*"/><allow receive_type="*"/>`
 
 // startBus runs a bus daemon of the test's own that allows everything, and returns its address.
-func startBus(t *testing.T) string {
+func startBus(t testing.TB) string {
 	t.Helper()
 	return startBusWith(t, openRules)
 }
 
-func startBusWith(t *testing.T, rules string, args ...any) string {
+func startBusWith(t testing.TB, rules string, args ...any) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} { // other users connect too
@@ -74,7 +74,7 @@ func startBusWith(t *testing.T, rules string, args ...any) string {
 }
 
 // eventually polls, because the bus does not tell when everything it forwards has arrived.
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -93,7 +93,7 @@ func requireRoot(t *testing.T) {
 }
 
 // connect connects to the bus as uid.
-func connect(t *testing.T, address string, uid int) *dbus.Conn {
+func connect(t testing.TB, address string, uid int) *dbus.Conn {
 	t.Helper()
 	// The bus sees the credentials of the thread that connects.
 	runtime.LockOSThread()
@@ -115,7 +115,7 @@ func connect(t *testing.T, address string, uid int) *dbus.Conn {
 }
 
 // setEUID changes the thread alone, which package syscall's own functions do not.
-func setEUID(t *testing.T, uid int) {
+func setEUID(t testing.TB, uid int) {
 	t.Helper()
 	if uid == os.Geteuid() && uid == os.Getuid() && uid != 0 {
 		return
@@ -135,14 +135,14 @@ type rig struct {
 	client  *dbus.Conn // as root, or whoever runs the test
 }
 
-func newRig(t *testing.T) *rig { return newLimitedRig(t, defaultLimits()) }
+func newRig(t testing.TB) *rig { return newLimitedRig(t, defaultLimits()) }
 
-func newLimitedRig(t *testing.T, l limits) *rig {
+func newLimitedRig(t testing.TB, l limits) *rig {
 	t.Helper()
 	return newRigOn(t, startBus(t), l)
 }
 
-func newRigOn(t *testing.T, address string, l limits) *rig {
+func newRigOn(t testing.TB, address string, l limits) *rig {
 	t.Helper()
 	r := &rig{address: address, fake: newFakeManager()}
 	cfg := Config{

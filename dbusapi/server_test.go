@@ -308,3 +308,14 @@ func TestBusLost(t *testing.T) {
 	}
 	r.server.Notify(lifecycle.Event{Kind: lifecycle.EventCreated}) // does nothing
 }
+
+// BenchmarkCall measures a call of root that changes something: one message in, one out.
+func BenchmarkCall(b *testing.B) {
+	r := newRig(b)
+	r.fake.add("web")
+	for b.Loop() {
+		if err := r.container("web", "Start").Err; err != nil {
+			b.Fatal(err)
+		}
+	}
+}
