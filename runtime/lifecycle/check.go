@@ -26,7 +26,7 @@ func (r *CreateRequest) check() error {
 	if r.Log != "" && r.Log != LogJournald && r.Log != LogNone {
 		return faultf(ErrInvalidArgs, "check log %q: it must be %q or %q", r.Log, LogJournald, LogNone)
 	}
-	if r.Slice != "" && !validSlice(r.Slice) {
+	if r.Slice != "" && !ValidSlice(r.Slice) {
 		return faultf(ErrInvalidArgs, "check slice %q: it must be the name of a slice unit, such as %q", r.Slice, DefaultSlice)
 	}
 	for _, e := range r.Environment {
@@ -66,7 +66,8 @@ func (r *CreateRequest) checkFiles() error {
 	return nil
 }
 
-func validSlice(s string) bool {
+// ValidSlice reports whether s is the name of a slice unit. See systemd.unit(5).
+func ValidSlice(s string) bool {
 	name, ok := strings.CutSuffix(s, ".slice")
 	return ok && name != "" && len(s) <= 255 && !strings.ContainsFunc(name, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.:\\", c)

@@ -32,6 +32,7 @@ type Container struct {
 	pidfd       *os.File                // guarded by mu; nil when stopped
 	orphan      bool                    // guarded by mu; the keeper does not know the process any more
 	abort       context.CancelCauseFunc // set before anyone else sees the container; ends Create
+	unloaded    bool                    // guarded by mu; systemd has said that the scope is gone
 	overdue     bool                    // guarded by mu; Stop lost its patience
 	startCaller Caller                  // guarded by mu
 }

@@ -4,10 +4,17 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/berth-project/berth/runtime/state"
+	"github.com/berth-project/berth/unit"
 )
 
-// unloadTimeout is how long systemd may take to unload an empty scope by itself before it is told to.
-const unloadTimeout = 2 * time.Second
+const (
+	// hearTimeout is how long to wait for ScopeRemoved before systemd is asked.
+	hearTimeout = 50 * time.Millisecond
+	// unloadTimeout is how long systemd may take to unload an empty scope by itself before it is told to.
+	unloadTimeout = 2 * time.Second
+)
 
 // Delete removes a stopped or created container, with force any, and returns when its id is free again. Once
 // begun it is finished also when ctx ends, or by the next start of the service. Errors: ErrInvalidState.
@@ -86,9 +93,7 @@ func (c *Container) markDeleting() error {
 func (c *Container) removeScope(ctx context.Context) error {
 	scope := c.Info().Scope
 	if c.Info().Status == StatusStopped {
-		limit, cancel := context.WithTimeout(ctx, unloadTimeout)
-		err := c.m.cfg.Scopes.WaitRemoved(limit, scope)
-		cancel()
+		err := c.waitUnloaded(ctx, scope)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -100,4 +105,37 @@ func (c *Container) removeScope(ctx context.Context) error {
 	}
 	_, err := c.Wait(ctx)
 	return err
+}
+
+// waitUnloaded waits for systemd to unload the empty scope. It says so by itself; asking it costs as much as much of
+// the rest of a container's life, and is left for when nothing is heard.
+func (c *Container) waitUnloaded(ctx context.Context, scope string) error {
+	heard, cancel := context.WithTimeout(ctx, hearTimeout)
+	defer cancel()
+	err := c.await(heard, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.unloaded
+	})
+	if err == nil {
+		return nil
+	}
+	limit, cancel := context.WithTimeout(ctx, unloadTimeout)
+	defer cancel()
+	return c.m.cfg.Scopes.WaitRemoved(limit, scope)
+}
+
+// ScopeRemoved tells that systemd has unloaded a scope. It may be left untold.
+func (m *Manager) ScopeRemoved(scope string) {
+	id, ok := unit.ParseScopeName(scope)
+	c, err := m.Get(id)
+	if !ok || err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rec.Phase != state.Creating { // else it was the scope of the container before, of the same id
+		c.unloaded = true
+		c.changed()
+	}
 }

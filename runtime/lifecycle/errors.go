@@ -32,3 +32,11 @@ func (f *fault) Unwrap() []error { return []error{f.kind, f.err} }
 func faultf(kind error, format string, args ...any) error {
 	return &fault{kind: kind, err: fmt.Errorf(format, args...)}
 }
+
+// WithKind gives err, which keeps its text, one of the kinds above. It is for those who implement Scopes.
+func WithKind(kind, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fault{kind: kind, err: err}
+}
