@@ -14,7 +14,7 @@ BOX      = $(CURDIR)/build/box
 BOXED    ?= ./tests/integration/...
 UNBOXED   = $(shell $(GO) list ./... | grep -v /tests/integration)
 # go test compiles, the box runs: the binary has to lie where the box can see it, which /tmp is not.
-BOX_TEST = GOTMPDIR=$(CURDIR)/build/tmp $(GO) test -count=1 -run '$(RUN)' $(TESTFLAGS)
+BOX_TEST = GOTMPDIR=$(CURDIR)/build/.tmp $(GO) test -count=1 -run '$(RUN)' $(TESTFLAGS)
 
 export CGO_ENABLED = 0
 
@@ -28,7 +28,7 @@ build:
 	$(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ $(PROGRAMS:%=./cmd/%)
 
 tools:
-	@mkdir -p build/tmp
+	@mkdir -p build/.tmp
 	@$(BUILD) -o $(BOX) ./tests/box
 
 setup:
