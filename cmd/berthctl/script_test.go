@@ -20,7 +20,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
-		Deadline:            time.Now().Add(time.Minute),
+		Deadline:            time.Now().Add(3 * time.Minute),
 		Setup: func(env *testscript.Env) error {
 			tb := env.T().(testing.TB)
 			address := startBus(tb, tb.TempDir())
