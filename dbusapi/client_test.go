@@ -203,3 +203,26 @@ func TestClientConnect(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// TestClientLetsPolkitAsk: the flag arrives where it matters.
+func TestClientLetsPolkitAsk(t *testing.T) {
+	r := newRig(t)
+	c := newClient(t, r)
+	r.fake.add("web")
+	web, err := c.Get(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.server.peers.mu.Lock()
+	for _, p := range r.server.peers.all {
+		p.lookup.Lock()
+		p.uid, p.known = nobody, true
+		p.lookup.Unlock()
+	}
+	r.server.peers.mu.Unlock()
+	polkit := startPolkit(t, r, nil)
+	polkit.say(answer{Authorized: true})
+	if err := web.Start(t.Context()); err != nil || polkit.asked().Flags != polkitAllowInteraction {
+		t.Errorf("Start: %v, asked %+v", err, polkit.asked())
+	}
+}

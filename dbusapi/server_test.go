@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -293,20 +294,30 @@ func TestNameTaken(t *testing.T) {
 	}
 }
 
-func TestBusLost(t *testing.T) {
-	fake := newFakeManager()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if _, err := start(ctx, Config{Address: "unix:path=/nonexistent"}, fake, defaultLimits()); !errors.Is(err, os.ErrNotExist) {
+func TestNoBus(t *testing.T) {
+	if _, err := start(t.Context(), Config{Address: "unix:path=/nonexistent"}, newFakeManager(), defaultLimits()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no bus: %v", err)
 	}
+}
+
+func TestBusLost(t *testing.T) {
 	r := newRig(t)
-	r.server.Close()
+	if r.server.Err() != nil {
+		t.Errorf("lost already: %v", r.server.Err())
+	}
+	var pid int
+	if err := r.client.BusObject().Call("org.freedesktop.DBus.GetConnectionUnixProcessID", 0, "org.freedesktop.DBus").Store(&pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 	<-r.server.Done()
-	if r.server.Err() == nil {
-		t.Error("no reason after Close")
+	if err := r.server.Err(); !errors.Is(err, io.EOF) {
+		t.Errorf("the bus was lost because of %v", err)
 	}
 	r.server.Notify(lifecycle.Event{Kind: lifecycle.EventCreated}) // does nothing
+	r.server.Close()
 }
 
 // BenchmarkCall measures a call of root that changes something: one message in, one out.
