@@ -85,6 +85,7 @@ func Container(r Request) (*plan.Program, error) {
 	c.maskedPaths()
 	c.finishRoot()
 	c.pivot()
+	c.propagation()
 	c.waitPlaced()
 	c.process()
 	c.exec()
@@ -160,6 +161,10 @@ func (c *compiler) finishRoot() {
 	if c.Spec.Root.Readonly {
 		c.setattr("make root read-only", c.root.Arg(), false, attr{set: unix.MOUNT_ATTR_RDONLY})
 	}
+}
+
+// propagation sets that of the root. It follows pivot_root(2), which refuses a shared root.
+func (c *compiler) propagation() {
 	if p, _ := spec.Propagation(c.Spec.Linux.RootfsPropagation); p != 0 {
 		top, all := propagationOf(p)
 		c.setattr("set rootfsPropagation", c.root.Arg(), all != 0, attr{propagation: top | all})

@@ -35,9 +35,9 @@ func (c *compiler) exec() {
 	})
 }
 
-// tryEach makes the calls in turn until one succeeds. With several candidates
-// the reasons why one does not fit are passed over, as execvp(3) does. It
-// returns the calls, which have to say where to go on if they succeed.
+// tryEach makes the calls in turn until one succeeds. Of a name to be
+// found in $PATH the reasons why a candidate does not fit are passed over, as
+// execvp(3) does. It returns the calls, which have to say where to go on if they succeed.
 func (c *compiler) tryEach(candidates []string, label string, call func(name string) plan.Ref) (refs []plan.Ref) {
 	if len(candidates) == 1 {
 		call(candidates[0])

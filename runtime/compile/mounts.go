@@ -29,7 +29,11 @@ func (c *compiler) openBind(i int, m specs.Mount, f spec.MountFlags) {
 	}
 	c.Call(label, unix.SYS_OPEN_TREE, plan.Lit(unix.AT_FDCWD), c.String(source), plan.Lit(flags)).Into(tree)
 	top, all := propagationOf(f.Propagation)
-	if all == 0 {
+	switch {
+	case top == unix.MS_SLAVE || top == unix.MS_SHARED:
+		// What was private once has lost its peers on the host, so the word is for all of the tree.
+		top, all = 0, top
+	case all == 0:
 		all = unix.MS_PRIVATE
 	}
 	c.setattr(label, tree.Arg(), true, attr{set: f.RecAttrSet, clear: f.RecAttrClear, propagation: all})

@@ -61,7 +61,9 @@ func TestPlanProcess(t *testing.T) {
 	none, kill, killChown := "0000000000000000", "0000000000000020", "0000000000000021"
 	user := func(uid uint32) func(s *specs.Spec) { return func(s *specs.Spec) { s.Process.User.UID = uid } }
 	planCases(t, []planCase{
-		{name: "args", change: func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh", "-c", `echo "$0|$1|$2|$#"`, "zero", "", "two words"} }, want: "zero||two words|2"},
+		{name: "args", change: func(s *specs.Spec) {
+			s.Process.Args = []string{"/bin/sh", "-c", `echo "$0|$1|$2|$#"`, "zero", "", "two words"}
+		}, want: "zero||two words|2"},
 		{name: "env", change: func(s *specs.Spec) { s.Process.Env = []string{"PATH=/bin", "EMPTY=", "A=b=c d"} }, script: `tr '\0' '\n' < /proc/1/environ; true`, want: "PATH=/bin\nEMPTY=\nA=b=c d"},
 		{name: "path lookup", change: func(s *specs.Spec) {
 			s.Process.Args[0], s.Process.Env = "sh", []string{"PATH=/nothing:relative:/etc:/bin"}
