@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,12 +47,12 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// cmdAwait is "await ID STATUS", or "await listed" until two List calls have come since the last.
+// cmdAwait is "await ID STATUS", or "await listed N" until N List calls have come.
 func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	s := ts.Value("service").(*fakeService)
 	s.await(func() bool {
-		if args[0] == "listed" {
-			return s.lists >= 2
+		if n, err := strconv.Atoi(args[1]); args[0] == "listed" && err == nil {
+			return s.lists >= n
 		}
 		c := s.containers[args[0]]
 		return c != nil && c.is(args[1])

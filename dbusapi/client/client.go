@@ -71,6 +71,18 @@ func (c *Client) call(ctx context.Context, path dbus.ObjectPath, method string, 
 	return nil
 }
 
-func (c *Client) manager(ctx context.Context, method string, args []any, out ...any) error {
-	return c.call(ctx, wire.ManagerPath, wire.ManagerInterface+"."+method, args, out...)
+// readAttempts bounds how many deaths of berthd in a row a read survives.
+const readAttempts = 5
+
+// read is call for methods that change nothing: when berthd left the bus before it answered, it asks again, and
+// the bus starts berthd anew.
+func (c *Client) read(ctx context.Context, path dbus.ObjectPath, method string, args []any, out ...any) error {
+	var err error
+	for range readAttempts {
+		err = c.call(ctx, path, method, args, out...)
+		if !Is(err, "org.freedesktop.DBus.Error.NoReply") {
+			break
+		}
+	}
+	return err
 }

@@ -75,37 +75,28 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 	return c.call(ctx, "Delete", []any{force})
 }
 
-// waitAttempts bounds how many restarts of berthd in a row Wait survives.
-const waitAttempts = 5
-
 // Wait returns when the container has stopped. It survives restarts of berthd, which containers do not notice
 // either.
 func (c *Container) Wait(ctx context.Context) (Exit, error) {
 	var (
 		code   int32
 		reason string
-		err    error
 	)
-	for range waitAttempts {
-		err = c.call(ctx, "Wait", nil, &code, &reason)
-		if !Is(err, "org.freedesktop.DBus.Error.NoReply") { // berthd left the bus before it answered
-			break
-		}
-	}
+	err := c.read(ctx, "Wait", &code, &reason)
 	return Exit{Code: int(code), Reason: reason}, err
 }
 
 // State returns the OCI state as JSON.
 func (c *Container) State(ctx context.Context) (string, error) {
 	var state string
-	err := c.call(ctx, "State", nil, &state)
+	err := c.read(ctx, "State", &state)
 	return state, err
 }
 
 // Processes lists the processes of the container.
 func (c *Container) Processes(ctx context.Context) ([]Process, error) {
 	var processes []Process
-	err := c.call(ctx, "Processes", nil, &processes)
+	err := c.read(ctx, "Processes", &processes)
 	return processes, err
 }
 
@@ -113,7 +104,7 @@ func (c *Container) Processes(ctx context.Context) ([]Process, error) {
 // missing.
 func (c *Container) Stats(ctx context.Context) (map[string]uint64, error) {
 	var values map[string]dbus.Variant
-	if err := c.call(ctx, "Stats", nil, &values); err != nil {
+	if err := c.read(ctx, "Stats", &values); err != nil {
 		return nil, err
 	}
 	stats := make(map[string]uint64, len(values))
@@ -148,4 +139,8 @@ func decodeProperties(values map[string]dbus.Variant) (Properties, error) {
 
 func (c *Container) call(ctx context.Context, method string, args []any, out ...any) error {
 	return c.client.call(ctx, c.path, wire.ContainerInterface+"."+method, args, out...)
+}
+
+func (c *Container) read(ctx context.Context, method string, out ...any) error {
+	return c.client.read(ctx, c.path, wire.ContainerInterface+"."+method, nil, out...)
 }

@@ -52,17 +52,22 @@ type Manager struct {
 // Create creates a container from the bundle, an absolute path on the host.
 func (c *Client) Create(ctx context.Context, id, bundle string, options CreateOptions) (*Container, error) {
 	defer runtime.KeepAlive(options) // a file collected, hence closed, before the call is sent would send another
-	return c.container(ctx, "Create", id, bundle, options.encode())
+	var path dbus.ObjectPath
+	args := []any{id, bundle, options.encode()}
+	if err := c.call(ctx, wire.ManagerPath, wire.ManagerInterface+".Create", args, &path); err != nil {
+		return nil, err
+	}
+	return &Container{client: c, path: path}, nil
 }
 
 // Get returns the container with this id.
 func (c *Client) Get(ctx context.Context, id string) (*Container, error) {
-	return c.container(ctx, "Get", id)
+	return c.find(ctx, "Get", id)
 }
 
 // GetByPID returns the container the process belongs to.
 func (c *Client) GetByPID(ctx context.Context, pid uint32) (*Container, error) {
-	return c.container(ctx, "GetByPID", pid)
+	return c.find(ctx, "GetByPID", pid)
 }
 
 // List returns all containers, sorted by id.
@@ -72,7 +77,7 @@ func (c *Client) List(ctx context.Context) ([]Listed, error) {
 		PID        uint32
 		Object     dbus.ObjectPath
 	}
-	if err := c.manager(ctx, "List", nil, &all); err != nil {
+	if err := c.read(ctx, wire.ManagerPath, wire.ManagerInterface+".List", nil, &all); err != nil {
 		return nil, err
 	}
 	listed := make([]Listed, len(all))
@@ -93,9 +98,9 @@ func (c *Client) Manager(ctx context.Context) (Manager, error) {
 	return m, err
 }
 
-func (c *Client) container(ctx context.Context, method string, args ...any) (*Container, error) {
+func (c *Client) find(ctx context.Context, method string, args ...any) (*Container, error) {
 	var path dbus.ObjectPath
-	if err := c.manager(ctx, method, args, &path); err != nil {
+	if err := c.read(ctx, wire.ManagerPath, wire.ManagerInterface+"."+method, args, &path); err != nil {
 		return nil, err
 	}
 	return &Container{client: c, path: path}, nil
@@ -103,7 +108,7 @@ func (c *Client) container(ctx context.Context, method string, args ...any) (*Co
 
 func (c *Client) properties(ctx context.Context, path dbus.ObjectPath, iface string) (map[string]dbus.Variant, error) {
 	var values map[string]dbus.Variant
-	err := c.call(ctx, path, wire.PropertiesInterface+".GetAll", []any{iface}, &values)
+	err := c.read(ctx, path, wire.PropertiesInterface+".GetAll", []any{iface}, &values)
 	return values, err
 }
 

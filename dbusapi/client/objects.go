@@ -13,7 +13,7 @@ import (
 func (c *Client) Containers(ctx context.Context) ([]Properties, error) {
 	var objects map[dbus.ObjectPath]map[string]map[string]dbus.Variant
 	method := wire.ObjectManagerInterface + ".GetManagedObjects"
-	if err := c.call(ctx, wire.ManagerPath, method, nil, &objects); err != nil {
+	if err := c.read(ctx, wire.ManagerPath, method, nil, &objects); err != nil {
 		return nil, err
 	}
 	var all []Properties

@@ -97,7 +97,7 @@ bundle web "trap 'echo bye; exit 3' TERM; echo serving from \$(hostname) as PID 
 bundle worker "trap 'exit 0' TERM; n=0; while :; do n=\$((n+1)); echo tick \$n; sleep 1; done"
 bundle hello "cat; echo and hello from PID \$\$ in a container; exit 7"
 
-busctl monitor --match="type='signal',interface='org.berth1.Manager'" --json=short org.berth1 >"$dir/signals" 2>"$dir/monitor" &
+busctl monitor --json=short org.berth1 >"$dir/signals" 2>"$dir/monitor" &
 monitor=$!
 tries=0
 until grep -q Monitoring "$dir/monitor"; do # the first signal must not be missed
@@ -124,7 +124,7 @@ try berthctl ps worker
 try berthctl stats
 
 say 'Your own terminal or pipe goes into the container, and its exit status comes back.'
-echo_command echo hello \| berthctl run hello --bundle "$dir/hello"
+printf '%s$ echo hello | berthctl run hello --bundle %s%s\n' "$bold" "$dir/hello" "$plain"
 got=0
 echo hello | berthctl run hello --bundle "$dir/hello" || got=$?
 echo "(exit status $got)"
@@ -158,7 +158,7 @@ try systemctl list-units --no-legend 'berth-*.scope'
 say 'Meanwhile, busctl monitor org.berth1 saw these signals:'
 kill "$monitor" && wait "$monitor" || :
 monitor=''
-sed -n 's/.*"member":"\([A-Za-z]*\)".*"data":\(\[.*\]\)}.*/\1 \2/p' "$dir/signals"
+sed -n '/"type":"signal"/s/.*"interface":"org.berth1.Manager","member":"\([A-Za-z]*\)".*"data":\(\[.*\]\)}.*/\1 \2/p' "$dir/signals"
 grep -q ContainerDeleted "$dir/signals"
 
 printf '\n%sThat was Berth.%s README.md says where to read on.\n' "$bold" "$plain"
