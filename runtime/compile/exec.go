@@ -39,7 +39,7 @@ func (c *compiler) exec() {
 // found in $PATH the reasons why a candidate does not fit are passed over, as
 // execvp(3) does. It returns the calls, which have to say where to go on if they succeed.
 func (c *compiler) tryEach(candidates []string, label string, call func(name string) plan.Ref) (refs []plan.Ref) {
-	if len(candidates) == 1 {
+	if strings.Contains(c.Spec.Process.Args[0], "/") {
 		call(candidates[0])
 		return nil
 	}

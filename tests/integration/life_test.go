@@ -231,10 +231,8 @@ func TestForkBombIsDeleted(t *testing.T) {
 
 func TestStdio(t *testing.T) {
 	r := newRig(t)
-	in, inWrite, err := os.Pipe()
-	r.must(err)
-	outRead, out, err := os.Pipe()
-	r.must(err)
+	in, inWrite := r.pipe()
+	outRead, out := r.pipe()
 	defer outRead.Close()
 	c := r.create("stdio", r.bundle(nil, "/bin/cat"), client.CreateOptions{Stdin: in, Stdout: out})
 	in.Close()
@@ -259,13 +257,12 @@ func TestStdio(t *testing.T) {
 
 func TestListenFDsReachThePayload(t *testing.T) {
 	r := newRig(t)
-	file, write, err := os.Pipe()
-	r.must(err)
-	text, _ := write.WriteString("hello")
-	_ = text
+	file, write := r.pipe()
+	if _, err := write.WriteString("hello"); err != nil {
+		t.Fatal(err)
+	}
 	write.Close()
-	outRead, out, err := os.Pipe()
-	r.must(err)
+	outRead, out := r.pipe()
 	defer outRead.Close()
 	c := r.create("listen", r.sh(`echo $LISTEN_FDS $LISTEN_FDNAMES $LISTEN_PID $$; cat <&3; ls /proc/self/fd`), client.CreateOptions{
 		Stdout: out, ListenFDs: []client.NamedFile{{Name: "web", File: file}},

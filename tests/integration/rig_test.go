@@ -14,6 +14,7 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-project/berth/dbusapi/client"
 )
@@ -84,7 +85,7 @@ type host struct {
 func (r *rig) look() host {
 	r.Helper()
 	h := host{
-		Units:    fields(output(r.T, "systemctl", "list-units", "--all", "--plain", "--no-legend", "--full", "berth-*.scope")),
+		Units:    fields(outputOf("systemctl", "list-units", "--all", "--plain", "--no-legend", "--full", "berth-*.scope")),
 		Cgroups:  dirs("/sys/fs/cgroup", "berth-", ".scope"),
 		Mounts:   mounts(r.T),
 		Files:    dirs("/run/berth", "", ""),
@@ -166,7 +167,16 @@ func entries(dir string) []string {
 
 func keeperPID(t *testing.T) string {
 	t.Helper()
-	return output(t, "systemctl", "show", "--property=MainPID", "--value", "berth-keeper.service")
+	return strings.TrimSpace(outputOf("systemctl", "show", "--property=MainPID", "--value", "berth-keeper.service"))
+}
+
+// pipe makes a pipe whose ends block: a payload inherits the mode with the
+// descriptor, and those of os.Pipe do not.
+func (r *rig) pipe() (read, write *os.File) {
+	r.Helper()
+	var fds [2]int
+	r.must(unix.Pipe2(fds[:], unix.O_CLOEXEC))
+	return os.NewFile(uintptr(fds[0]), "pipe"), os.NewFile(uintptr(fds[1]), "pipe")
 }
 
 func children(pid string) []string {
@@ -302,8 +312,7 @@ func (r *rig) wantError(err error, name string, parts ...string) {
 // out runs a payload to its end with a pipe as its output.
 func (r *rig) out(bundle string) (string, client.Exit) {
 	r.Helper()
-	read, write, err := os.Pipe()
-	r.must(err)
+	read, write := r.pipe()
 	defer read.Close()
 	c := r.create("out", bundle, client.CreateOptions{Stdout: write, Stderr: write})
 	write.Close()

@@ -48,7 +48,7 @@ func TestLimitsAreUnitProperties(t *testing.T) {
 		"MemoryMax": fmt.Sprint(64 << 20), "MemoryLow": fmt.Sprint(32 << 20), "MemorySwapMax": fmt.Sprint(32 << 20), "MemoryHigh": fmt.Sprint(48 << 20),
 		"CPUQuotaPerSecUSec": "500ms", "AllowedCPUs": "0-1", "AllowedMemoryNodes": "0", "TasksMax": "77", "DevicePolicy": "strict",
 		"Slice": "machine.slice", "Delegate": "yes", "CollectMode": "inactive-or-failed", "Transient": "yes",
-		"MemoryAccounting": "yes", "CPUAccounting": "yes", "TasksAccounting": "yes", "IOAccounting": "yes", "Controller": "org.berth1",
+		"MemoryAccounting": "yes", "CPUAccounting": "yes", "TasksAccounting": "yes", "IOAccounting": "yes",
 	} {
 		if got[key] != want {
 			t.Errorf("%s is %q, want %q", key, got[key], want)
@@ -56,6 +56,9 @@ func TestLimitsAreUnitProperties(t *testing.T) {
 	}
 	if !strings.Contains(got["DeviceAllow"], "/dev/char/10:229 rw") {
 		t.Errorf("DeviceAllow is %q", got["DeviceAllow"])
+	}
+	if !strings.HasPrefix(got["Controller"], ":") {
+		t.Errorf("Controller is %q, want a connection of berthd", got["Controller"])
 	}
 	if !strings.Contains(got["Description"], "limits") {
 		t.Errorf("Description is %q", got["Description"])
@@ -103,7 +106,7 @@ func TestPayloadSeesOnlyItsCgroup(t *testing.T) {
 	out, _ := r.out(r.bundle(func(s *specs.Spec) {
 		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}})
 	}, "/bin/sh", "-c", "cat /proc/self/cgroup; ls -d /sys/fs/cgroup/*.slice; cat /sys/fs/cgroup/cgroup.procs"))
-	if !strings.HasPrefix(out, "0::/\n") || strings.Contains(out, "\n/sys/fs/cgroup/machine.slice") {
+	if !strings.Contains("\n"+out, "\n0::/\n") || strings.Contains(out, "\n/sys/fs/cgroup/machine.slice") {
 		t.Errorf("payload sees %q", out)
 	}
 }
@@ -162,7 +165,9 @@ func TestDebianTreeRunsARealProgram(t *testing.T) {
 	eventually(t, func() bool {
 		answer = outputOf("nsenter", "--target", fmt.Sprint(pid), "--net", "--", "sh", "-c", "printf 'PING\\r\\nQUIT\\r\\n' | busybox nc 127.0.0.1 6379")
 		return strings.Contains(answer, "PONG")
-	}, func() string { return "redis says " + answer + outputOf("journalctl", "--no-pager", "--lines=20", "--unit=berth-redis.scope") })
+	}, func() string {
+		return "redis says " + answer + outputOf("journalctl", "--no-pager", "--lines=20", "--unit=berth-redis.scope")
+	})
 	r.must(c.Pause(r.ctx))
 	r.must(c.Resume(r.ctx))
 	r.must(c.Stop(r.ctx, patience))
