@@ -145,7 +145,7 @@ func (a *app) createCommand() *cobra.Command {
 			}
 			defer bus.Close() //nolint:errcheck // nothing is lost with it
 			if _, err := bus.Create(cmd.Context(), args[0], bundle, options); err != nil {
-				return fmt.Errorf("create %q: %w", args[0], err)
+				return failed("create", args[0], err)
 			}
 			return nil
 		},

@@ -23,6 +23,15 @@ func (a *app) report(err error) {
 	fmt.Fprintln(a.stderr, "berthctl: "+text) //nolint:errcheck // there is nowhere left to say so
 }
 
+// failed says what failed, unless the error is a sentence of berthd, which says so itself.
+func failed(verb, id string, err error) error {
+	var bus *client.Error
+	if errors.As(err, &bus) && (strings.HasPrefix(bus.Name, "org.berth1.") || bus.Name == wire.ErrorAccessDenied) {
+		return err
+	}
+	return fmt.Errorf("%s %q: %w", verb, id, err)
+}
+
 // hint says what to do about an error whose text does not.
 func hint(err error) string {
 	const look = "See 'systemctl status berthd.service' and 'journalctl -u berthd.service'."
@@ -34,7 +43,7 @@ func hint(err error) string {
 			return "The bus is not there. See 'systemctl status dbus.service', or give --address."
 		}
 	case bus.Name == wire.ErrorAccessDenied, bus.Name == wire.ErrorInteractiveRequired:
-		return "Run it as root, or as a user whom polkit allows the action org.berth1.*."
+		return "Run it as root, or as a user whom polkit allows it."
 	case bus.Name == wire.ErrorUnavailable, bus.Name == "org.freedesktop.DBus.Error.NoReply":
 		return look
 	case bus.Name == "org.freedesktop.DBus.Error.ServiceUnknown",

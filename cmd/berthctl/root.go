@@ -128,19 +128,19 @@ func (a *app) each(ctx context.Context, verb string, ids []string, act action) e
 		return err
 	}
 	defer bus.Close() //nolint:errcheck // nothing is lost with it
-	failed := false
+	status := 0
 	for _, id := range ids {
 		c, err := bus.Get(ctx, id)
 		if err == nil {
 			err = act(ctx, id, c)
 		}
 		if err != nil {
-			a.report(fmt.Errorf("%s %q: %w", verb, id, err))
-			failed = true
+			a.report(failed(verb, id, err))
+			status = statusFailure
 		}
 	}
-	if failed {
-		return statusError(statusFailure)
+	if status != 0 {
+		return statusError(status)
 	}
 	return nil
 }

@@ -63,11 +63,11 @@ type payload struct {
 // launch creates and starts the container; it leaves none behind that does not start.
 func (p *payload) launch(ctx context.Context, bundle string, options client.CreateOptions) (err error) {
 	if p.container, err = p.bus.Create(ctx, p.id, bundle, options); err != nil {
-		return fmt.Errorf("create %q: %w", p.id, err)
+		return failed("create", p.id, err)
 	}
 	if err := p.container.Start(ctx); err != nil {
 		_ = p.container.Delete(ctx, true) // the first error is the one that matters
-		return fmt.Errorf("start %q: %w", p.id, err)
+		return failed("start", p.id, err)
 	}
 	return nil
 }
@@ -82,10 +82,10 @@ func (p *payload) run(ctx context.Context, bundle string, options client.CreateO
 	}
 	e, err := p.wait(ctx, signals)
 	if err != nil {
-		return fmt.Errorf("wait for %q: %w", p.id, err)
+		return failed("wait for", p.id, err)
 	}
 	if err := p.container.Delete(ctx, false); err != nil && !client.Is(err, wire.ErrorNoSuchContainer) {
-		return fmt.Errorf("delete %q: %w", p.id, err)
+		return failed("delete", p.id, err)
 	}
 	status, ok := e.status()
 	switch {

@@ -5,7 +5,7 @@
 set -eu
 
 bold='' plain=''
-if [ -t 1 ] || [ -n "${BERTH_DEMO_COLOUR:-}" ]; then
+if [ -t 1 ]; then
 	bold=$(printf '\033[1m') plain=$(printf '\033[0m')
 fi
 export SYSTEMD_PAGER='' SYSTEMD_COLORS=0
@@ -146,6 +146,11 @@ try berthctl show web --property ExitCode --property ExitReason
 journalctl --sync
 try journalctl --no-pager --output=cat --unit=berth-web.scope
 try berthctl logs --lines=6 worker
+
+say 'What does a bundle do to your host? Ask before it happens: every system call of its creation, one a line.'
+printf '%s$ berthctl plan %s | tail -n 6%s\n' "$bold" "$dir/web" "$plain"
+berthctl plan "$dir/web" >"$dir/plan"
+tail -n 6 "$dir/plan"
 
 say 'A mistake gets one sentence and a status.'
 fails 1 berthctl start nosuch
