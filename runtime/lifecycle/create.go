@@ -82,7 +82,7 @@ func (m *Manager) Create(ctx context.Context, r CreateRequest) (*Container, erro
 			m.cfg.Logger.Error("undo create; what is left is removed at the next start", "container", r.ID, "error", err)
 		}
 		m.unclaim(c)
-		return nil, fmt.Errorf("create container %q: %w", r.ID, cause(ctx, err))
+		return nil, fmt.Errorf("create container %q: %w", r.ID, err)
 	}
 	return c, nil
 }
@@ -111,11 +111,8 @@ func (cr *creation) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		cr.prepare, cr.reserve, cr.open, cr.launch, cr.place, cr.await, cr.commit,
 	} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err := cause(ctx, step(ctx)); err != nil {
+			return err // decided now: the undoing makes the child say other things
 		}
 	}
 	return nil
@@ -219,13 +216,10 @@ func (cr *creation) place(ctx context.Context) error {
 
 // failure is what the child says if it can be that the child's end made err: systemd refuses a process that is gone.
 func (cr *creation) failure(ctx context.Context, err error) error {
-	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrContainerExists) {
-		return err
-	}
 	limit, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if waitPIDFD(limit, cr.c.pidfd) == nil { // it ended by itself; its record aborts the create
-		<-limit.Done()
+	if ended(cr.c.pidfd) {
+		<-limit.Done() // its record ends the create, which tells why
 	}
 	return err
 }

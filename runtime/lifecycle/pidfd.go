@@ -51,6 +51,13 @@ func (c *Container) signalLeader(sig unix.Signal) error {
 	return nil
 }
 
+// ended tells whether the process has ended by now.
+func ended(pidfd *os.File) bool {
+	fds := []unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
 // waitPIDFD returns when the process has ended. The file stays the caller's.
 func waitPIDFD(ctx context.Context, pidfd *os.File) error {
 	w, err := newWaiter(pidfd)

@@ -486,7 +486,10 @@ func (c *conn) Kill(_ context.Context, key string, sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	return p.cmd.Process.Signal(sig)
+	if p.cmd.Process.Signal(sig) != nil {
+		return keeper.ErrNoSuchProcess
+	}
+	return nil
 }
 
 func (c *conn) PIDFD(_ context.Context, key string) (*os.File, error) {
