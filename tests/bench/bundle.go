@@ -75,6 +75,8 @@ func writeConfig(dir string, args []string) error {
 	}
 	spec.Process.Terminal = false
 	spec.Process.Args = args
+	// crun raises RLIMIT_MEMLOCK for the device program, which needs CAP_SYS_RESOURCE; boxes have none.
+	spec.Linux.Resources = nil
 	if text, err = json.Marshal(&spec); err != nil {
 		return err
 	}

@@ -63,5 +63,8 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 			return err
 		}
 	}
+	if o.idle == 0 {
+		return nil
+	}
 	return memory(ctx, out, o.idle, berth)
 }

@@ -33,8 +33,8 @@ func columns(b *bundle, r *raw, service *berth) []column {
 		{"runc --systemd-cgroup run", command(func(id string) []string {
 			return []string{"runc", "--systemd-cgroup", "run", "--bundle", b.dir, id}
 		})},
-		{"podman run --rm --network none", command(func(id string) []string {
-			return []string{"podman", "run", "--rm", "--network", "none", "--name", id, "--rootfs", filepath.Join(b.dir, "rootfs"), "/bin/true"}
+		{"podman --runtime runc run --rm --network none", command(func(id string) []string {
+			return []string{"podman", "--runtime", "runc", "run", "--rm", "--network", "none", "--name", id, "--rootfs", filepath.Join(b.dir, "rootfs"), "/bin/true"}
 		})},
 	}
 }
