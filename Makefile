@@ -73,8 +73,12 @@ define place
 	$(if $(strip $(3)),install -D -m $(1) -t '$(DESTDIR)$(PREFIX)/$(2)' $(3))
 endef
 
-install:
-	$(call place,755,bin,$(wildcard $(PROGRAMS:%=bin/%)))
+# Installing does not build: it may be another user, or a box, that does it.
+$(PROGRAMS:%=bin/%):
+	@echo "install: $@ is missing, run make build first" >&2; exit 1
+
+install: $(PROGRAMS:%=bin/%)
+	$(call place,755,bin,$(PROGRAMS:%=bin/%))
 	$(call place,644,lib/systemd/system,$(wildcard packaging/systemd/*.service packaging/systemd/*.socket))
 	$(call place,644,lib/systemd/catalog,$(wildcard packaging/catalog/*.catalog))
 	$(call place,644,lib/tmpfiles.d,$(wildcard packaging/tmpfiles/*.conf))
