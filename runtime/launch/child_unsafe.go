@@ -31,6 +31,7 @@ type child struct {
 	handles []handle
 	limit   unix.Rlimit // RLIMIT_NOFILE to give back to the payload
 	record  [2]uint64
+	left    [2]int32 // a pipe that ends when the forking process has left
 	ignore  sigaction
 }
 
@@ -183,11 +184,17 @@ func tolerates(op *plan.Op, errno syscall.Errno) bool {
 
 // fork goes on in a sibling, so that namespaces entered "for children" apply.
 // CLONE_PARENT keeps the sibling a child of whoever forked us. The sibling's
-// PID is told by the one that leaves, since it knows the host's view of it.
+// PID is told by the one that leaves, since it knows the host's view of it; the
+// sibling waits for the end of a pipe that the other holds, so that this is the
+// first thing that is told.
 //
 //go:norace
 //go:nosplit
 func (c *child) fork(i uintptr) {
+	ends := uintptr(unsafe.Pointer(&c.left))
+	if _, _, errno := syscall.RawSyscall6(unix.SYS_PIPE2, ends, unix.O_CLOEXEC, 0, 0, 0, 0); errno != 0 {
+		c.fail(i, errno)
+	}
 	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno != 0 {
 		c.fail(i, errno)
@@ -196,6 +203,11 @@ func (c *child) fork(i uintptr) {
 		c.tell(kindForked, 0, uint64(pid))
 		exit(0)
 	}
+	syscall.RawSyscall6(unix.SYS_CLOSE, uintptr(c.left[1]), 0, 0, 0, 0, 0)
+	for errno = syscall.EINTR; errno == syscall.EINTR; {
+		_, _, errno = syscall.RawSyscall6(unix.SYS_READ, uintptr(c.left[0]), uintptr(unsafe.Pointer(&c.record)), 1, 0, 0, 0)
+	}
+	syscall.RawSyscall6(unix.SYS_CLOSE, uintptr(c.left[0]), 0, 0, 0, 0, 0)
 }
 
 // tell writes one record. A report pipe that nobody reads changes nothing.

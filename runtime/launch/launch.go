@@ -144,13 +144,15 @@ func (proc *Process) follow(p *plan.Program) error {
 		if err == nil {
 			unix.CloseOnExec(proc.PIDFD)
 			unix.Close(first.PIDFD)
-			return reapErr
+			return nil
 		}
 		err = fmt.Errorf("start plan: open pidfd of %d: %w", value, err)
+	default:
+		err = fmt.Errorf("start plan: %w: the child told %d before it forked", syscall.EBADMSG, kind)
 	}
 	unix.Close(first.PIDFD)
 	unix.Close(first.Report)
-	return err
+	return errors.Join(err, reapErr)
 }
 
 // reap waits for the end of the process, which is certain and near.

@@ -260,6 +260,23 @@ func TestForkKeepsParent(t *testing.T) {
 	}
 }
 
+// TestForkIsToldFirst: however fast the sibling fails, Start knows it already.
+func TestForkIsToldFirst(t *testing.T) {
+	for range 300 {
+		p := program(t, func(b *plan.Builder) {
+			b.Fork("fork")
+			b.Fail("fail at once", unix.EIO)
+		})
+		proc := start(t, p)
+		if ev := next(t, proc); ev.Kind != Failed || ev.Op != 1 || ev.Errno != unix.EIO {
+			t.Fatalf("event %+v", ev)
+		}
+		if status := wait(t, proc); status != exitFailed {
+			t.Fatalf("status %d", status)
+		}
+	}
+}
+
 func TestFailureBeforeForkIsAnError(t *testing.T) {
 	p := program(t, func(b *plan.Builder) {
 		b.Call("close", unix.SYS_CLOSE, plan.Lit(-1))
