@@ -90,6 +90,9 @@ func leaderLives(r StartRequest) error {
 	}
 	fds := []unix.PollFd{{Fd: int32(r.PIDFD), Events: unix.POLLIN}} // readable: it has ended, see pidfd_open(2)
 	n, err := unix.Poll(fds, 0)
+	for err == unix.EINTR { // the runtime's own signals do that, even to a poll that does not wait
+		n, err = unix.Poll(fds, 0)
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("poll pidfd of process %d: %w", r.PIDs[0], err)

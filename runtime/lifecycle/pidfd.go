@@ -53,9 +53,20 @@ func (c *Container) signalLeader(sig unix.Signal) error {
 
 // ended tells whether the process has ended by now.
 func ended(pidfd *os.File) bool {
-	fds := []unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
+	return readable(int32(pidfd.Fd())) != 0
+}
+
+// readable is what poll(2) says of a pidfd, 0 while the process lives.
+func readable(pidfd int32) int16 {
+	fds := []unix.PollFd{{Fd: pidfd, Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0
+	for err == unix.EINTR { // the runtime's own signals do that, even to a poll that does not wait
+		n, err = unix.Poll(fds, 0)
+	}
+	if err != nil || n == 0 {
+		return 0
+	}
+	return fds[0].Revents
 }
 
 // waitPIDFD returns when the process has ended. The file stays the caller's.
@@ -113,9 +124,8 @@ func (w *waiter) wait(ctx context.Context, done func(revents int16) bool) error 
 	defer context.AfterFunc(ctx, func() { w.epoll.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it is in the poller
 	pidfd := int32(w.pidfd.Fd())
 	err = conn.Read(func(uintptr) bool {
-		fds := []unix.PollFd{{Fd: pidfd, Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, 0)
-		return err == nil && n > 0 && done(fds[0].Revents)
+		revents := readable(pidfd)
+		return revents != 0 && done(revents)
 	})
 	switch {
 	case ctx.Err() != nil && err != nil:
