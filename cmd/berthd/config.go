@@ -116,7 +116,7 @@ func (cfg *config) read(file string) error {
 		return fmt.Errorf("read configuration: %s: %w", file, err)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		key := unknown[0].String()
+		key := unknown[0][len(unknown[0])-1]
 		return fmt.Errorf("read configuration: %s:%d: key %q is not known", file, lineOf(string(data), key), key)
 	}
 	if key, err := cfg.check(); err != nil {
@@ -138,14 +138,13 @@ func (cfg *config) check() (key string, err error) {
 	return "", nil
 }
 
-// lineOf finds the line of a key, which the TOML package does not tell: 0 if it is written in an unusual way.
+// lineOf finds the line of a key or table, which the TOML package does not tell: 0 if it is written in an unusual way.
 func lineOf(text, key string) int {
-	last := key[strings.LastIndexByte(key, '.')+1:]
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
-		line = strings.TrimLeft(strings.TrimSpace(line), "[ \t\"'")
-		if rest, ok := strings.CutPrefix(line, last); ok && strings.HasPrefix(strings.TrimLeft(rest, "\"' \t]"), "=") || line == key+"]" || line == last+"]" {
+		name, _, _ := strings.Cut(line, "=")
+		if strings.Trim(name, "[]\"' \t\n") == key {
 			return n
 		}
 	}
