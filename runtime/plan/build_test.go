@@ -193,6 +193,7 @@ func TestRoundTrip(t *testing.T) {
 			if string(got.Encode()) != string(b) {
 				t.Error("encoding again gives other bytes")
 			}
+			p.SlotNames = nil // they are for the print, and stay behind
 			if diff := cmp.Diff(p.String(), got.String()); diff != "" {
 				t.Errorf("print (-want +got):\n%s", diff)
 			}
@@ -247,12 +248,11 @@ func TestDecodeRefusesHeaders(t *testing.T) {
 		"version 0":    {func(b []byte) { le.PutUint32(b[offVersion:], 0) }, "version 0, this build reads 1"},
 		"next version": {func(b []byte) { le.PutUint32(b[offVersion:], Version+1) }, "version 2"},
 		"no ops":       {count(0, 0), "invalid plan"},
-		"ops":          {count(0, ^uint32(0)), "counts are out of range"},
-		"relocs":       {count(1, ^uint32(0)), "counts are out of range"},
-		"handles":      {count(2, MaxHandles+1), "counts are out of range"},
-		"names":        {count(3, 1<<31), "counts are out of range"},
-		"data":         {count(4, MaxData+8), "counts are out of range"},
-		"one name":     {count(3, 1), "does not fit its counts"},
+		"ops":          {count(0, ^uint32(0)), "does not fit its counts"},
+		"relocs":       {count(1, ^uint32(0)), "does not fit its counts"},
+		"handles":      {count(2, MaxHandles+1), "does not fit its counts"},
+		"data":         {count(3, MaxData+8), "does not fit its counts"},
+		"text":         {count(4, 1<<31), "does not fit its counts"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := build(t, everything).Encode()
@@ -265,18 +265,25 @@ func TestDecodeRefusesHeaders(t *testing.T) {
 	}
 }
 
-// TestDecodeRefusesUnsortedNames: one program has one encoding.
-func TestDecodeRefusesUnsortedNames(t *testing.T) {
-	const name = 4 + 4 + 1 // offset, length, one letter
-	p := build(t, func(b *Builder) { b.Fail("", unix.EIO); b.Slot("a"); b.Slot("b") })
-	b := p.Encode()
-	a := len(b) - 2*name
-	swapped := append(append(append([]byte{}, b[:a]...), b[a+name:]...), b[a:a+name]...)
-	twice := append(append([]byte{}, b[:a+name]...), b[a:a+name]...)
-	for what, b := range map[string][]byte{"swapped": swapped, "twice": twice} {
-		if _, err := Decode(b); !errors.Is(err, ErrInvalid) {
-			t.Errorf("names %s: %v", what, err)
+// TestDecodeRefusesTexts: one program has one encoding, and every text is somebody's.
+func TestDecodeRefusesTexts(t *testing.T) {
+	labels := func(first, second uint32) []byte {
+		b := build(t, func(b *Builder) { b.Fail("a", unix.EIO); b.Fail("b", unix.EIO) }).Encode()
+		binary.LittleEndian.PutUint32(b[headerSize+opSize-4:], first)
+		binary.LittleEndian.PutUint32(b[headerSize+2*opSize-4:], second)
+		return b
+	}
+	repeated := labels(1, 1)
+	repeated[len(repeated)-1] = 'a'
+	for what, b := range map[string][]byte{
+		"too long": labels(1, 2), "left over": labels(1, 0), "the first as the one before": labels(sameLabel, 1), "told twice": repeated,
+	} {
+		if p, err := Decode(b); !errors.Is(err, ErrInvalid) || p != nil {
+			t.Errorf("%s: program %v, error %v", what, p != nil, err)
 		}
+	}
+	if _, err := Decode(labels(1, 1)); err != nil {
+		t.Errorf("as it was: %v", err)
 	}
 }
 

@@ -7,40 +7,40 @@ import (
 
 // Decode reads what Encode wrote. It refuses everything else with an error
 // that wraps [ErrInvalid]; what it returns satisfies every invariant, so the
-// child needs no check of its own.
+// child needs no check of its own. Each program has one encoded form.
 func Decode(b []byte) (*Program, error) {
-	d := decoder{rest: b}
-	if string(d.take(len(magic))) != magic {
+	if len(b) < headerSize || string(b[:len(magic)]) != magic {
 		return nil, invalid("it does not begin with %q", magic)
 	}
-	if v := d.u32(); v != Version {
+	le := binary.LittleEndian
+	header := b[len(magic):]
+	if v := le.Uint32(header); v != Version {
 		return nil, invalid("version %d, this build reads %d", v, Version)
 	}
-	p := &Program{CloneFlags: d.u64(), SlotNames: map[uint32]string{}}
-	ops, relocs, handles, names, data := d.count(), d.count(), d.count(), d.count(), d.count()
-	if d.bad || ops > MaxOps || handles > MaxHandles || data > MaxData {
-		return nil, invalid("counts are out of range")
-	}
-	p.Data = slices.Clone(d.take(data))
-	for i := 0; i < ops && !d.bad; i++ {
-		p.Ops = append(p.Ops, d.op())
-	}
-	for i := 0; i < relocs && !d.bad; i++ {
-		p.Relocs = append(p.Relocs, Reloc{At: d.u32(), Target: d.u32()})
-	}
-	for i := 0; i < handles && !d.bad; i++ {
-		p.HandleSlots = append(p.HandleSlots, d.u32())
-		p.Handles = append(p.Handles, d.str())
-	}
-	for i, last := 0, uint32(0); i < names && !d.bad; i++ {
-		off := d.u32()
-		if i > 0 && off <= last {
-			return nil, invalid("its slot names are not in order")
-		}
-		p.SlotNames[off], last = d.str(), off
-	}
-	if d.bad || len(d.rest) != 0 {
+	count := func(i int) int { return int(le.Uint32(header[12+4*i:])) }
+	ops, relocs, handles, data, text := count(0), count(1), count(2), count(3), count(4)
+	if ops > MaxOps || handles > MaxHandles || data > MaxData ||
+		len(b)-headerSize != data+ops*opSize+relocs*relocSize+handles*handleSize+text {
 		return nil, invalid("its length does not fit its counts")
+	}
+	d := decoder{rest: b[headerSize:], text: string(b[len(b)-text:])}
+	p := &Program{CloneFlags: le.Uint64(header[4:]), Data: slices.Clone(d.take(data))}
+	p.Ops = make([]Op, ops)
+	for i := range p.Ops {
+		d.op(p.Ops, i)
+	}
+	p.Relocs = make([]Reloc, relocs)
+	for i := range p.Relocs {
+		r := d.take(relocSize)
+		p.Relocs[i] = Reloc{At: le.Uint32(r), Target: le.Uint32(r[4:])}
+	}
+	for range handles {
+		h := d.take(handleSize)
+		p.HandleSlots = append(p.HandleSlots, le.Uint32(h))
+		p.Handles = append(p.Handles, d.string(le.Uint32(h[4:])))
+	}
+	if d.bad || d.text != "" {
+		return nil, invalid("its texts do not fit their lengths")
 	}
 	if err := p.check(); err != nil {
 		return nil, err
@@ -48,72 +48,56 @@ func Decode(b []byte) (*Program, error) {
 	return p, nil
 }
 
-// decoder takes pieces from the front of a buffer; after the first piece that
-// is not there, bad is set and every further piece is zero.
+// decoder takes pieces from the front of a buffer, whose length Decode has
+// checked, and of the texts, whose lengths nobody has: bad is set by the first
+// that does not fit.
 type decoder struct {
 	rest []byte
+	text string
 	bad  bool
 }
 
 func (d *decoder) take(n int) []byte {
-	if d.bad || n > len(d.rest) {
-		d.bad = true
-		return nil
-	}
 	b := d.rest[:n]
 	d.rest = d.rest[n:]
 	return b
 }
 
-func (d *decoder) u16() uint16 {
-	if b := d.take(2); b != nil {
-		return binary.LittleEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (d *decoder) u32() uint32 {
-	if b := d.take(4); b != nil {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (d *decoder) u64() uint64 {
-	if b := d.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-// count is a number of things that still have to come: at least a byte each.
-func (d *decoder) count() int {
-	n := d.u32()
-	if uint64(n) > uint64(len(d.rest)) {
+func (d *decoder) string(n uint32) string {
+	if uint64(n) > uint64(len(d.text)) {
 		d.bad = true
-		return 0
+		return ""
 	}
-	return int(n)
+	s := d.text[:n]
+	d.text = d.text[n:]
+	return s
 }
 
-func (d *decoder) str() string { return string(d.take(d.count())) }
-
-func (d *decoder) op() Op {
-	var op Op
-	if b := d.take(2); b != nil {
-		op.Kind, op.Flags = Kind(b[0]), Flags(b[1])
+func (d *decoder) op(ops []Op, i int) {
+	le := binary.LittleEndian
+	b := d.take(opSize)
+	op := &ops[i]
+	op.Kind, op.Flags = Kind(b[0]), Flags(b[1])
+	op.SkipDone, op.SkipFailed = le.Uint16(b[2:]), le.Uint16(b[4:])
+	op.Nr, op.Slot = le.Uint32(b[6:]), le.Uint32(b[10:])
+	b = b[14:]
+	for j := range op.Tolerate {
+		op.Tolerate[j] = le.Uint16(b[2*j:])
 	}
-	op.SkipDone, op.SkipFailed = d.u16(), d.u16()
-	op.Nr, op.Slot = d.u32(), d.u32()
-	for i := range op.Tolerate {
-		op.Tolerate[i] = d.u16()
+	b = b[2*MaxTolerated:]
+	for j := range op.ArgKinds {
+		op.ArgKinds[j] = ArgKind(b[j])
 	}
-	for i, k := range d.take(len(op.ArgKinds)) {
-		op.ArgKinds[i] = ArgKind(k)
+	b = b[len(op.ArgKinds):]
+	for j := range op.Args {
+		op.Args[j] = le.Uint64(b[8*j:])
 	}
-	for i := range op.Args {
-		op.Args[i] = d.u64()
+	length := le.Uint32(b[8*len(op.Args):])
+	if length == sameLabel {
+		d.bad = d.bad || i == 0
+		op.Label = ops[max(i-1, 0)].Label
+		return
 	}
-	op.Label = d.str()
-	return op
+	op.Label = d.string(length)
+	d.bad = d.bad || i > 0 && op.Label == ops[i-1].Label
 }

@@ -7,34 +7,53 @@ const Version = 1
 
 const magic = "BERTHPLN"
 
-// opSize is the size of an encoded op without its label.
-const opSize = 2 + 4 + 4 + 4 + 2*MaxTolerated + 6 + 6*8
+// The sizes of what is encoded. All texts come last, one after the other, so
+// that reading them is one allocation.
+const (
+	headerSize = len(magic) + 4 + 8 + 5*4
+	opSize     = 2 + 4 + 4 + 4 + 2*MaxTolerated + 6 + 6*8 + 4
+	relocSize  = 8
+	handleSize = 8
+)
 
-// Encode gives the bytes that Decode reads: little endian, no pointers.
+// sameLabel is the label length of an op that has the label of the one before.
+const sameLabel = ^uint32(0)
+
+// Encode gives the bytes that Decode reads: little endian, no pointers. Slot
+// names are for the print and stay behind.
 func (p *Program) Encode() []byte {
 	le := binary.LittleEndian
-	out := make([]byte, 0, len(p.Data)+len(p.Ops)*(opSize+48)+256)
+	text := make([]byte, 0, 4096)
+	out := make([]byte, 0, headerSize+len(p.Data)+len(p.Ops)*opSize+len(p.Relocs)*relocSize+len(p.Handles)*handleSize+8192)
 	out = append(out, magic...)
 	out = le.AppendUint32(out, Version)
 	out = le.AppendUint64(out, p.CloneFlags)
-	for _, n := range []int{len(p.Ops), len(p.Relocs), len(p.Handles), len(p.SlotNames), len(p.Data)} {
+	counts := len(out)
+	for _, n := range []int{len(p.Ops), len(p.Relocs), len(p.Handles), len(p.Data), 0} {
 		out = le.AppendUint32(out, uint32(n))
 	}
 	out = append(out, p.Data...)
 	for i := range p.Ops {
-		out = appendOp(out, &p.Ops[i])
+		op := &p.Ops[i]
+		length := uint32(len(op.Label))
+		if i > 0 && op.Label == p.Ops[i-1].Label {
+			length = sameLabel
+		} else {
+			text = append(text, op.Label...)
+		}
+		out = le.AppendUint32(appendOp(out, op), length)
 	}
 	for _, r := range p.Relocs {
 		out = le.AppendUint32(out, r.At)
 		out = le.AppendUint32(out, r.Target)
 	}
 	for i, name := range p.Handles {
-		out = appendString(le.AppendUint32(out, p.HandleSlots[i]), name)
+		out = le.AppendUint32(out, p.HandleSlots[i])
+		out = le.AppendUint32(out, uint32(len(name)))
+		text = append(text, name...)
 	}
-	for _, off := range sortedKeys(p.SlotNames) {
-		out = appendString(le.AppendUint32(out, off), p.SlotNames[off])
-	}
-	return out
+	le.PutUint32(out[counts+4*4:], uint32(len(text)))
+	return append(out, text...)
 }
 
 func appendOp(out []byte, op *Op) []byte {
@@ -53,9 +72,5 @@ func appendOp(out []byte, op *Op) []byte {
 	for _, a := range op.Args {
 		out = le.AppendUint64(out, a)
 	}
-	return appendString(out, op.Label)
-}
-
-func appendString(out []byte, s string) []byte {
-	return append(binary.LittleEndian.AppendUint32(out, uint32(len(s))), s...)
+	return out
 }
