@@ -186,15 +186,15 @@ func (c *Container) killAll(ctx context.Context) error {
 
 // Pause freezes every process. Errors: ErrInvalidState.
 func (c *Container) Pause(ctx context.Context) error {
-	return c.freezer(ctx, "pause", StatusRunning, EventPaused, c.m.cfg.Scopes.Freeze)
+	return c.freezer(ctx, "pause", StatusRunning, true, c.m.cfg.Scopes.Freeze)
 }
 
 // Resume is the inverse of Pause.
 func (c *Container) Resume(ctx context.Context) error {
-	return c.freezer(ctx, "resume", StatusPaused, EventResumed, c.m.cfg.Scopes.Thaw)
+	return c.freezer(ctx, "resume", StatusPaused, false, c.m.cfg.Scopes.Thaw)
 }
 
-func (c *Container) freezer(ctx context.Context, verb string, from Status, kind EventKind, call func(context.Context, string) error) error {
+func (c *Container) freezer(ctx context.Context, verb string, from Status, pause bool, call func(context.Context, string) error) error {
 	if err := c.lock(ctx); err != nil {
 		return err
 	}
@@ -213,9 +213,18 @@ func (c *Container) freezer(ctx context.Context, verb string, from Status, kind 
 	if err := c.check(verb, from); err != nil {
 		return err
 	}
-	c.rec.Paused = kind == EventPaused
-	c.changed()
-	c.m.publish(kind, infoOf(&c.rec), CallerFrom(ctx))
-	c.save()
+	c.setPaused(pause, CallerFrom(ctx))
 	return nil
+}
+
+// setPaused is the transition between running and paused. The caller holds mu.
+func (c *Container) setPaused(paused bool, caller Caller) {
+	c.rec.Paused = paused
+	c.changed()
+	kind := EventResumed
+	if paused {
+		kind = EventPaused
+	}
+	c.m.publish(kind, infoOf(&c.rec), caller)
+	c.save()
 }

@@ -222,6 +222,39 @@ func TestNothingIsPublishedAgain(t *testing.T) {
 	}
 }
 
+func TestFrozenMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	groups := t.TempDir()
+	m, err := w.open(Config{ControlGroups: groups})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := groups + started(t, m, w, "web").Info().ControlGroup
+	m.Close()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		frozen string
+		want   Status
+	}{{"", StatusRunning}, {"frozen 0\n", StatusRunning}, {"frozen 1\n", StatusPaused}, {"frozen 1\n", StatusPaused}, {"frozen 0\n", StatusRunning}} {
+		if err := os.WriteFile(dir+"/cgroup.events", []byte("populated 0\n"+tt.frozen), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m, err := w.open(Config{ControlGroups: groups})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.List()[0].Status; got != tt.want {
+			t.Errorf("%q: %s", tt.frozen, got)
+		}
+		m.Close()
+	}
+	if got := strings.Join(w.kinds(), " "); got != "created started paused resumed" {
+		t.Error(got)
+	}
+}
+
 func TestStrays(t *testing.T) {
 	w := newWorld(t)
 	m, err := w.open(Config{})

@@ -44,7 +44,7 @@ type CreateRequest struct {
 	Environment     []string          // "NAME=value", after those of the bundle, which they replace
 	Annotations     map[string]string // besides those of the bundle, which they replace
 	Slice           string            // "" means Config.Slice
-	ScopeProperties []unit.Property   // only those SettableProperties lists
+	ScopeProperties []unit.Property   // resources, texts and relations to other units; the rest is refused
 	Log             string            // "" means LogJournald
 }
 

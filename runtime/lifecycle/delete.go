@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-project/berth/runtime/state"
 	"github.com/berth-project/berth/unit"
 )
@@ -97,7 +99,7 @@ func (c *Container) removeScope(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-	} else if err := c.killAll(ctx); err != nil {
+	} else if err := c.signalLeader(unix.SIGKILL); err != nil { // so that its exit does not depend on systemd
 		return err
 	}
 	if err := c.m.cfg.Scopes.Remove(ctx, scope); err != nil {

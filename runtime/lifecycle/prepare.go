@@ -4,6 +4,8 @@ import (
 	"errors"
 	"maps"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/berth-project/berth/runtime/compile"
 	"github.com/berth-project/berth/runtime/kernel"
 	"github.com/berth-project/berth/runtime/plan"
@@ -36,10 +38,12 @@ func prepare(facts kernel.Facts, r CreateRequest) (prepared, error) {
 	}
 	maps.Copy(p.annotations, r.Annotations)
 	p.terminal = s.Process != nil && s.Process.Terminal
+	var resources *specs.LinuxResources
 	if s.Linux != nil {
-		if p.properties, err = unit.FromResources(s.Linux.Resources, unit.DefaultDevices()); err != nil {
-			return prepared{}, faultf(ErrInvalidConfig, "%w", err)
-		}
+		resources = s.Linux.Resources
+	}
+	if p.properties, err = unit.FromResources(resources, unit.DefaultDevices()); err != nil {
+		return prepared{}, faultf(ErrInvalidConfig, "%w", err)
 	}
 	names := make([]string, len(r.ListenFDs))
 	for i, l := range r.ListenFDs {

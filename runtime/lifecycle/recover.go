@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/berth-project/berth/runtime/keeper"
 	"github.com/berth-project/berth/runtime/spec"
@@ -97,6 +98,7 @@ func (m *Manager) resume(ctx context.Context, c *Container) error {
 		c.step(ctx)
 	default:
 	}
+	c.readFrozen()
 	m.wg.Add(1)
 	go func() {
 		defer m.wg.Done()
@@ -114,6 +116,18 @@ func (m *Manager) resume(ctx context.Context, c *Container) error {
 		return c.remove(ctx, Caller{})
 	}
 	return nil
+}
+
+// readFrozen looks whether the container is paused, which a crash may have left unsaved, and others may have changed.
+func (c *Container) readFrozen() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	events := readKeyed(filepath.Join(c.m.cfg.ControlGroups, c.rec.ControlGroup, "cgroup.events"))
+	frozen, known := events["frozen"]
+	if !known || c.rec.Phase != state.Running || c.rec.Paused == (frozen != 0) {
+		return
+	}
+	c.setPaused(frozen != 0, Caller{})
 }
 
 // reconcile compares the keeper's processes with the containers. It runs with the gate held, so no create is under way.
