@@ -56,11 +56,11 @@ func exitFields(i Info) []journal.Field {
 	if i.ExitSignal != 0 {
 		fields = append(fields, journal.Field{Name: "CONTAINER_EXIT_SIGNAL", Value: strconv.Itoa(i.ExitSignal)})
 	}
-	if i.ExitReason != ReasonUnknown { // then nobody measured either
-		fields = append(fields,
-			journal.Field{Name: "CPU_USAGE_NSEC", Value: strconv.FormatUint(i.CPUTimeUSec*1000, 10)},
-			journal.Field{Name: "MEMORY_PEAK", Value: strconv.FormatUint(i.MemoryPeakBytes, 10)},
-		)
+	if i.MaxRSSBytes != 0 { // else nobody measured: the process outlived its keeper
+		fields = append(fields, journal.Field{Name: "CPU_USAGE_NSEC", Value: strconv.FormatUint(i.CPUTimeUSec*1000, 10)})
+	}
+	if i.MemoryPeakBytes != 0 {
+		fields = append(fields, journal.Field{Name: "MEMORY_PEAK", Value: strconv.FormatUint(i.MemoryPeakBytes, 10)})
 	}
 	return fields
 }

@@ -39,10 +39,16 @@ func (c *Container) Stats(_ context.Context) (Stats, error) {
 	if err := c.check("measure", StatusCreated, StatusRunning, StatusPaused, StatusStopped); err != nil {
 		return nil, err
 	}
-	if info.Status == StatusStopped {
-		return Stats{"CPUUsageNSec": info.CPUTimeUSec * 1000, "MemoryPeak": info.MemoryPeakBytes}, nil
-	}
 	s := Stats{}
+	if info.Status == StatusStopped {
+		if info.MaxRSSBytes != 0 { // else nobody measured
+			s["CPUUsageNSec"] = info.CPUTimeUSec * 1000
+		}
+		if info.MemoryPeakBytes != 0 {
+			s["MemoryPeak"] = info.MemoryPeakBytes
+		}
+		return s, nil
+	}
 	if info.ControlGroup == "" {
 		return s, nil
 	}
