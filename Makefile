@@ -11,10 +11,17 @@ VERSION  = $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 BUILD    = $(GO) build -trimpath
 BOX      = $(CURDIR)/build/box
 # Packages whose tests run in a box, and those whose tests do not.
-BOXED    ?= ./tests/integration/...
+BOXED    ?= ./scope ./tests/integration
 UNBOXED   = $(shell $(GO) list ./... | grep -v /tests/integration)
+# What a package has for both is named TestIntegration where it needs a box.
+UNIT_TEST = $(GO) test -run '$(RUN)' -skip '^TestIntegration' $(TESTFLAGS) $(UNBOXED)
 # go test compiles, the box runs: the binary has to lie where the box can see it, which /tmp is not.
-BOX_TEST = GOTMPDIR=$(CURDIR)/build/.tmp $(GO) test -count=1 -run '$(RUN)' $(TESTFLAGS)
+BOX_TEST  = GOTMPDIR=$(CURDIR)/build/.tmp $(GO) test -count=1 -run '$(RUN)' $(TESTFLAGS)
+# $(call box_test,ROOT) runs them beside the systemd of a tree, with another tree of real programs as a payload.
+define box_test
+	@root=$(1) && payload=$$(bash tests/box/tree.sh bookworm redis-server nginx-light) && \
+	 $(BOX_TEST) -exec "$(BOX) -root $$root -bind $$payload:/srv/payload -- env BERTH_PAYLOAD_TREE=/srv/payload" $(BOXED)
+endef
 
 export CGO_ENABLED = 0
 
@@ -42,17 +49,16 @@ lint:
 	$(GO) vet ./...
 
 test-unit:
-	$(GO) test -run '$(RUN)' $(TESTFLAGS) $(UNBOXED)
+	$(UNIT_TEST)
 
 test-race:
-	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -run '$(RUN)' $(TESTFLAGS) $(UNBOXED)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(UNIT_TEST) -race
 
 test-box: build tools
-	$(BOX_TEST) -exec '$(BOX) --' $(BOXED)
+	$(call box_test,/)
 
 test-next: build tools
-	@tree=$$(bash tests/box/tree.sh trixie) && set -x && \
-	 $(BOX_TEST) -exec "$(BOX) -root $$tree --" $(BOXED)
+	$(call box_test,$$(bash tests/box/tree.sh trixie))
 
 demo: tools
 	@bash packaging/setup.sh demo

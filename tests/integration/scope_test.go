@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -142,36 +141,5 @@ func TestManyContainers(t *testing.T) {
 	}
 	if left, err := r.client.List(r.ctx); err != nil || len(left) != 0 {
 		t.Errorf("%d left, %v", len(left), err)
-	}
-}
-
-func TestDebianTreeRunsARealProgram(t *testing.T) {
-	r := newRig(t)
-	tree := os.Getenv("BERTH_PAYLOAD_TREE")
-	if tree == "" {
-		t.Fatal("BERTH_PAYLOAD_TREE names no tree: run make test-box")
-	}
-	var s *specs.Spec
-	dir := r.bundle(func(spec *specs.Spec) {
-		s = spec
-		s.Root.Path, s.Root.Readonly = tree, true
-		s.Process.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-		s.Process.User = specs.User{UID: 65534, GID: 65534}
-		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs"})
-	}, "/usr/bin/redis-server", "--port", "6379", "--dir", "/tmp", "--save", "")
-	c := r.run("redis", dir, client.CreateOptions{})
-	pid := r.properties(c).PID
-	var answer string
-	eventually(t, func() bool {
-		answer = outputOf("nsenter", "--target", fmt.Sprint(pid), "--net", "--", "sh", "-c", "printf 'PING\\r\\nQUIT\\r\\n' | busybox nc 127.0.0.1 6379")
-		return strings.Contains(answer, "PONG")
-	}, func() string {
-		return "redis says " + answer + outputOf("journalctl", "--no-pager", "--lines=20", "--unit=berth-redis.scope")
-	})
-	r.must(c.Pause(r.ctx))
-	r.must(c.Resume(r.ctx))
-	r.must(c.Stop(r.ctx, patience))
-	if p := r.properties(c); p.ExitReason != "exit" || p.ExitCode != 0 {
-		t.Errorf("redis ended with %+v", p)
 	}
 }
