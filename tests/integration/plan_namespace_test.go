@@ -179,7 +179,7 @@ func TestPlanMissingProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	for program, want := range map[string]string{
-		"nonexistent":  `find program "nonexistent": no such file or directory (step `,
+		"nonexistent":  `find program "nonexistent" in $PATH: no such file or directory (step `,
 		"/nonexistent": `find program "/nonexistent": no such file or directory (step `,
 		"/bin/data":    `find program "/bin/data": permission denied (step `,
 		"/bin/sh/x":    `find program "/bin/sh/x": not a directory (step `,

@@ -171,7 +171,8 @@ type planProcess struct {
 	out     *os.File // what the payload writes to stdout and stderr
 	start   *os.File // a byte here starts the payload
 	placed  *os.File // a byte here says that the scope is there
-	once    sync.Once
+	reap    sync.Once
+	cleanup sync.Once
 	status  unix.WaitStatus
 }
 
@@ -197,7 +198,7 @@ func planLaunch(t testing.TB, p *plan.Program, extra ...int) (*planProcess, erro
 		proc.closePipes()
 		return nil, err
 	}
-	t.Cleanup(proc.destroy)
+	t.Cleanup(proc.end)
 	return proc, nil
 }
 
@@ -231,7 +232,7 @@ func (p *planProcess) closePipes() {
 
 // wait reaps the process, once.
 func (p *planProcess) wait() unix.WaitStatus {
-	p.once.Do(func() {
+	p.reap.Do(func() {
 		for {
 			if _, err := unix.Wait4(p.PID, &p.status, 0, nil); err != unix.EINTR {
 				return
@@ -241,12 +242,15 @@ func (p *planProcess) wait() unix.WaitStatus {
 	return p.status
 }
 
-func (p *planProcess) destroy() {
-	_ = unix.PidfdSendSignal(p.PIDFD, unix.SIGKILL, nil, 0)
-	p.wait()
-	unix.Close(p.PIDFD)
-	unix.Close(p.Report)
-	p.closePipes()
+// end kills and reaps the process and closes all that is of it, once.
+func (p *planProcess) end() {
+	p.cleanup.Do(func() {
+		_ = unix.PidfdSendSignal(p.PIDFD, unix.SIGKILL, nil, 0)
+		p.wait()
+		unix.Close(p.PIDFD)
+		unix.Close(p.Report)
+		p.closePipes()
+	})
 }
 
 // next waits for an event of the child.
