@@ -49,6 +49,36 @@ func (m *Manager) resetFailed(ctx context.Context, name string) error {
 	return m.call(ctx, request{unit: name, method: "ResetFailedUnit", args: []any{name}})
 }
 
+// Release unloads a scope whose processes have all ended, and returns when its name is free. systemd would do it
+// unasked, but hears of an empty cgroup late when that became populated just before: the kernel tells at most every
+// 10 ms (cgroup_file_notify in kernel/cgroup/cgroup.c). The scope is abandoned first, since systemd asks the
+// controller of a scope to stop it and then waits for the same news. A unit that is not loaded is no error.
+func (m *Manager) Release(ctx context.Context, name string) error {
+	l, err := m.ready(ctx)
+	if err != nil {
+		return wrap("release", name, err)
+	}
+	r := m.waiters.watchRemoval(name)
+	defer m.waiters.forgetRemoval(r)
+	abandoned := l.send(request{unit: name, path: pathOfUnit(name), method: scopeIface + ".Abandon"})
+	stopped := l.send(request{unit: name, method: "StopUnit", args: []any{name, "replace"}})
+	<-abandoned // the reply to the second call comes after it; why it was refused does not matter
+	if err := (<-stopped).Err; err != nil {
+		if err = m.callError(request{unit: name}, err); errors.Is(err, ErrNoSuchUnit) {
+			return nil
+		}
+		return wrap("release", name, err)
+	}
+	select {
+	case <-r.gone:
+		return nil
+	case <-l.lost:
+		return wrap("release", name, ErrDisconnected)
+	case <-ctx.Done():
+		return wrap("release", name, context.Cause(ctx))
+	}
+}
+
 // WaitRemoved returns when systemd has unloaded the unit, at once if it is not loaded; then its name is free. A
 // unit that others depend on stays loaded, so give a context with an end.
 func (m *Manager) WaitRemoved(ctx context.Context, name string) error {

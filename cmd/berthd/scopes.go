@@ -52,8 +52,8 @@ func (s scopes) Thaw(ctx context.Context, name string) error {
 	return scopeError(s.Manager.Thaw(ctx, name))
 }
 
-func (s scopes) WaitRemoved(ctx context.Context, name string) error {
-	return scopeError(s.Manager.WaitRemoved(ctx, name))
+func (s scopes) Release(ctx context.Context, name string) error {
+	return scopeError(s.Manager.Release(ctx, name))
 }
 
 func (s scopes) Remove(ctx context.Context, name string) error {

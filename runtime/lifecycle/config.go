@@ -111,8 +111,8 @@ type Scopes interface {
 	Kill(ctx context.Context, name string, sig unix.Signal) error
 	Freeze(ctx context.Context, name string) error
 	Thaw(ctx context.Context, name string) error
-	// WaitRemoved returns when the scope's name is free.
-	WaitRemoved(ctx context.Context, name string) error
+	// Release unloads a scope without processes and returns when its name is free.
+	Release(ctx context.Context, name string) error
 	// Remove kills what is in the scope and returns when its name is free; no error if it is already.
 	Remove(ctx context.Context, name string) error
 	// List is the names of the loaded scopes of containers.

@@ -11,12 +11,8 @@ import (
 	"github.com/berth-project/berth/unit"
 )
 
-const (
-	// hearTimeout is how long to wait for ScopeRemoved before systemd is asked.
-	hearTimeout = 50 * time.Millisecond
-	// unloadTimeout is how long systemd may take to unload an empty scope by itself before it is told to.
-	unloadTimeout = 2 * time.Second
-)
+// unloadTimeout is how long systemd may take to unload an empty scope before what is in it is killed.
+const unloadTimeout = 2 * time.Second
 
 // Delete removes a stopped or created container, with force any, and returns when its id is free again. Once
 // begun it is finished also when ctx ends, or by the next start of the service. Errors: ErrInvalidState.
@@ -109,22 +105,17 @@ func (c *Container) removeScope(ctx context.Context) error {
 	return err
 }
 
-// waitUnloaded waits for systemd to unload the empty scope. It says so by itself; asking it costs as much as much of
-// the rest of a container's life, and is left for when nothing is heard.
+// waitUnloaded returns when systemd has unloaded the empty scope. Mostly it has said so already.
 func (c *Container) waitUnloaded(ctx context.Context, scope string) error {
-	heard, cancel := context.WithTimeout(ctx, hearTimeout)
-	defer cancel()
-	err := c.await(heard, func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.unloaded
-	})
-	if err == nil {
+	c.mu.Lock()
+	unloaded := c.unloaded
+	c.mu.Unlock()
+	if unloaded {
 		return nil
 	}
 	limit, cancel := context.WithTimeout(ctx, unloadTimeout)
 	defer cancel()
-	return c.m.cfg.Scopes.WaitRemoved(limit, scope)
+	return c.m.cfg.Scopes.Release(limit, scope)
 }
 
 // ScopeRemoved tells that systemd has unloaded a scope. It may be left untold.

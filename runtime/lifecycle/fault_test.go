@@ -372,7 +372,7 @@ func TestScopeRemoved(t *testing.T) {
 	m.ScopeRemoved("berth-web.scope")
 	m.ScopeRemoved("berth-other.scope")
 	m.ScopeRemoved("nonsense")
-	w.fail["scope wait"] = errors.New("asked")
+	w.fail["scope release"] = errors.New("asked")
 	w.fail["scope remove"] = errors.New("asked")
 	if err := c.Delete(t.Context(), false); err != nil {
 		t.Errorf("systemd was asked what it had told: %v", err)

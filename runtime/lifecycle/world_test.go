@@ -580,8 +580,8 @@ func (f *fakeScopes) Thaw(_ context.Context, name string) error {
 	return f.freeze(name, "scope thaw", false)
 }
 
-func (f *fakeScopes) WaitRemoved(ctx context.Context, name string) error {
-	if err := f.w.step(f.age, "scope wait"); err != nil {
+func (f *fakeScopes) Release(ctx context.Context, name string) error {
+	if err := f.w.step(f.age, "scope release"); err != nil {
 		return err
 	}
 	if f.scope(name) != nil {
