@@ -57,8 +57,8 @@ type compiler struct {
 	trees     map[int]plan.Slot                      // detached mounts of bind sources, by index into mounts
 	joins     map[specs.LinuxNamespaceType]plan.Slot // namespaces to join, opened
 	proc      plan.Slot                              // a detached procfs of the container's namespaces
-	procReady bool
-	procMount int // index of the mount that proc will become, or -1
+	late      []int                                  // mounts that wait until the child is in its scope, by index
+	procMount int                                    // index of the mount that proc will become, or -1
 }
 
 // Container compiles the plan of a container's first process. Its error, if
@@ -83,10 +83,11 @@ func Container(r Request) (*plan.Program, error) {
 	c.devices()
 	c.readonlyPaths()
 	c.maskedPaths()
-	c.finishRoot()
 	c.pivot()
-	c.propagation()
 	c.waitPlaced()
+	c.lateMounts()
+	c.finishRoot()
+	c.propagation()
 	c.process()
 	c.exec()
 	return c.Program()

@@ -21,5 +21,6 @@
 //
 // "placed", the wait for the systemd job that puts the child into its scope,
 // comes as late as it can: before the cgroup namespace, which freezes the view
-// of where the child is, and in any case before step 6.
+// of where the child is, and in any case before step 6. Mounts of cgroups come
+// after it, and so after everything else where nothing depends on them.
 package compile

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -63,11 +64,50 @@ func (c *compiler) mounts() {
 			c.remount(m, f)
 			continue
 		}
-		if m.Type == "cgroup" || m.Type == "cgroup2" {
+		if isCgroup(m) {
+			if c.standsAlone(i) {
+				c.late = append(c.late, i)
+				continue
+			}
 			c.waitPlaced()
 		}
 		c.attachNew(i, m, f)
 	}
+}
+
+// lateMounts mounts cgroups where nothing else depends on them: all before
+// them is done while systemd makes the scope.
+func (c *compiler) lateMounts() {
+	for _, i := range c.late {
+		m := c.Spec.Mounts[i]
+		f, _ := spec.ParseMountOptions(m.Options)
+		c.attachNew(i, m, f)
+	}
+}
+
+func isCgroup(m specs.Mount) bool { return m.Type == "cgroup" || m.Type == "cgroup2" }
+
+// standsAlone reports whether a mount can be made last: nothing that comes
+// after it has to do with its destination.
+func (c *compiler) standsAlone(i int) bool {
+	dst := c.Spec.Mounts[i].Destination
+	var others []string
+	for _, m := range c.Spec.Mounts[i+1:] {
+		others = append(others, m.Destination)
+	}
+	for _, d := range c.Spec.Linux.Devices {
+		others = append(others, d.Path)
+	}
+	others = append(append(others, c.Spec.Linux.MaskedPaths...), c.Spec.Linux.ReadonlyPaths...)
+	return !slices.ContainsFunc(others, func(other string) bool { return related(dst, other) })
+}
+
+// related reports whether one of two paths of the container lies below the
+// other, or is it. Links are not followed: one that leads into a cgroup tree
+// would at worst end up below it.
+func related(a, b string) bool {
+	a, b = below(a)+"/", below(b)+"/"
+	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
 }
 
 // remount changes the mount that is on the destination: its attributes, and
