@@ -93,16 +93,25 @@ func (j *job) lost() error {
 // Stop stops the unit and waits for the job, so at most about the unit's TimeoutStopUSec. A scope that has a
 // controller is stopped by asking that, see Config.OnRequestStop.
 func (m *Manager) Stop(ctx context.Context, name string) error {
+	return wrap("stop", name, m.stop(ctx, name, nil))
+}
+
+// stop calls accepted, which may be nil, when the job exists.
+func (m *Manager) stop(ctx context.Context, name string, accepted func()) error {
 	j, err := m.begin(ctx, name, func(*link) (request, error) {
 		return request{unit: name, method: "StopUnit", args: []any{name, "replace"}}, nil
 	})
-	if err == nil {
-		defer j.forget()
-		if err = j.accepted(ctx); err == nil {
-			err = j.ended(ctx)
-		}
+	if err != nil {
+		return err
 	}
-	return wrap("stop", name, err)
+	defer j.forget()
+	if err := j.accepted(ctx); err != nil {
+		return err
+	}
+	if accepted != nil {
+		accepted()
+	}
+	return j.ended(ctx)
 }
 
 // wrap says what failed; nil stays nil.

@@ -29,12 +29,21 @@ func (m *Manager) remove(ctx context.Context, name string) error {
 	if failed(err) {
 		return err
 	}
-	for _, f := range []func(context.Context, string) error{m.Stop, m.resetFailed, m.WaitRemoved} {
+	for _, f := range []func(context.Context, string) error{m.stopKilled, m.resetFailed, m.WaitRemoved} {
 		if err := f(ctx, name); failed(err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// stopKilled stops a unit whose processes were killed, and kills again when nothing can join them any more: a start
+// job that was only queued the first time may have run since, and the process it brought in, process 1 of its
+// namespace, ignores the SIGTERM of the stop (pid_namespaces(7)), which then lasts TimeoutStopUSec.
+func (m *Manager) stopKilled(ctx context.Context, name string) error {
+	return wrap("stop", name, m.stop(ctx, name, func() {
+		_ = m.Kill(ctx, name, "all", unix.SIGKILL) // mostly there is nothing; what matters is how the job ends
+	}))
 }
 
 // failed tells the errors that end a removal. Not among them: that the unit is gone already, that it has no

@@ -102,11 +102,11 @@ func TestStartPIDFD(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
 		reap, stranger bool
-		kills          int
+		killed         bool
 	}{
-		{"zombie", false, false, 1},
-		{"reaped", true, false, 1},
-		{"reaped, its number given away", true, true, 0},
+		{"zombie", false, false, true},
+		{"reaped", true, false, true},
+		{"reaped, its number given away", true, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, f, m := setup(t, Config{})
@@ -143,8 +143,8 @@ func TestStartPIDFD(t *testing.T) {
 			if n := f.logged("StartTransientUnit " + testUnit + " fail"); n != 2 {
 				t.Errorf("%d starts, want none for the leader that had ended before", n)
 			}
-			if n := f.logged("KillUnit " + testUnit + " all 9"); n != tt.kills || f.loaded(testUnit) != tt.stranger {
-				t.Errorf("%d kills, loaded: %v", n, f.loaded(testUnit))
+			if killed := f.logged("KillUnit "+testUnit+" all 9") > 0; killed != tt.killed || f.loaded(testUnit) != tt.stranger {
+				t.Errorf("killed: %v, loaded: %v", killed, f.loaded(testUnit))
 			}
 		})
 	}
@@ -251,7 +251,7 @@ func TestStartJobResults(t *testing.T) {
 			if !errors.As(err, &e) || e.Result != result || e.Unit != testUnit {
 				t.Errorf("got %v, want a JobError with %q", err, result)
 			}
-			if f.loaded(testUnit) || f.logged("KillUnit "+testUnit+" all 9") != 1 {
+			if f.loaded(testUnit) || f.logged("KillUnit "+testUnit+" all 9") == 0 {
 				t.Errorf("not cleaned up: %q", f.history())
 			}
 		})
@@ -267,7 +267,9 @@ func TestStartTimeout(t *testing.T) {
 	if err := m.Start(t.Context(), r); !errors.Is(err, ErrTimeout) {
 		t.Errorf("got %v, want ErrTimeout", err)
 	}
-	if f.loaded(testUnit) || f.logged("StopUnit "+testUnit) != 1 {
+	// The start job may run between the first kill and the stop: what it brought in is killed, too.
+	want := "KillUnit " + testUnit + " all 9|StopUnit " + testUnit + "|KillUnit " + testUnit + " all 9"
+	if f.loaded(testUnit) || !strings.Contains(strings.Join(f.history(), "|"), want) {
 		t.Errorf("not cleaned up: %q", f.history())
 	}
 }
