@@ -183,6 +183,20 @@ func TestBelow(t *testing.T) {
 	}
 }
 
+func TestRelated(t *testing.T) {
+	for _, tc := range []struct {
+		a, b string
+		want bool
+	}{
+		{"/sys/fs/cgroup", "/sys/fs/cgroup", true}, {"/sys/fs/cgroup", "/sys/fs/cgroup/misc", true}, {"/sys/fs/cgroup", "/sys", true}, {"/sys/fs/cgroup", "/", false},
+		{"/sys/fs/cgroup", "/sys/fs/cgroups", false}, {"/sys/fs/cgroup", "/sys/firmware", false}, {"//sys/fs/./cgroup/", "/sys/fs/cgroup/a", true},
+	} {
+		if got := related(tc.a, tc.b); got != tc.want || related(tc.b, tc.a) != tc.want {
+			t.Errorf("related(%q, %q) = %t", tc.a, tc.b, got)
+		}
+	}
+}
+
 func TestPropagationOf(t *testing.T) {
 	for flags, want := range map[uint64][2]uint64{
 		0: {0, 0}, unix.MS_SLAVE: {unix.MS_SLAVE, 0}, unix.MS_SLAVE | unix.MS_REC: {0, unix.MS_SLAVE}, unix.MS_SHARED | unix.MS_REC: {0, unix.MS_SHARED},

@@ -118,7 +118,7 @@ var calls = map[uint32]call{
 	unix.SYS_FSCONFIG:      {"fsconfig", []format{fd, fsconfigCommands.literal(), str, str, num}},
 	unix.SYS_FSMOUNT:       {"fsmount", []format{fd, fsmountFlags.literal(), attrFlags.literal()}},
 	unix.SYS_FSOPEN:        {"fsopen", []format{str, fsopenFlags.literal()}},
-	unix.SYS_FSPICK:        {"fspick", []format{fd, str, hex}},
+	unix.SYS_FSPICK:        {"fspick", []format{fd, str, fspickFlags.literal()}},
 	unix.SYS_IOCTL:         {"ioctl", []format{fd, ioctls.literal(), opaque}},
 	unix.SYS_IOPRIO_SET:    {"ioprio_set", []format{num, num, hex}},
 	unix.SYS_KEYCTL:        {"keyctl", []format{keyctlCommands.literal(), str}},

@@ -51,6 +51,7 @@ var (
 	}
 	moveFlags       = flagNames{{unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"}, {unix.MOVE_MOUNT_T_EMPTY_PATH, "T_EMPTY_PATH"}}
 	fsopenFlags     = flagNames{{unix.FSOPEN_CLOEXEC, "FSOPEN_CLOEXEC"}}
+	fspickFlags     = flagNames{{unix.FSPICK_CLOEXEC, "FSPICK_CLOEXEC"}, {unix.FSPICK_EMPTY_PATH, "FSPICK_EMPTY_PATH"}}
 	fsmountFlags    = flagNames{{unix.FSMOUNT_CLOEXEC, "FSMOUNT_CLOEXEC"}}
 	closeRangeFlags = flagNames{{unix.CLOSE_RANGE_CLOEXEC, "CLOSE_RANGE_CLOEXEC"}}
 	umountFlags     = flagNames{{unix.MNT_DETACH, "MNT_DETACH"}}

@@ -403,6 +403,23 @@ func TestPlanMountOrder(t *testing.T) {
 	}
 }
 
+func TestPlanRemount(t *testing.T) {
+	bundle := planBundle(t)
+	if err := os.Mkdir(filepath.Join(bundle, "data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := planSpec("")
+	s.Mounts = append(s.Mounts, planMount("/mnt", "tmpfs", "t", "size=64k"), planMount("/mnt", "tmpfs", "t", "remount", "size=128k", "noexec"),
+		planMount("/srv", "bind", "data", "bind"), planMount("/srv", "bind", "", "remount", "bind", "ro", "nosuid"))
+	got := planMounts(t, bundle, s)
+	if m := got["/mnt"]; m.options != "rw,noexec,relatime" || !strings.Contains(m.super, "size=128k") {
+		t.Errorf("tmpfs is %+v", m)
+	}
+	if m := got["/srv"]; m.options != "ro,nosuid,relatime" || !strings.HasPrefix(m.super, "rw") {
+		t.Errorf("bind mount is %+v", m)
+	}
+}
+
 func TestPlanMissingCwdIsMade(t *testing.T) {
 	bundle := planBundle(t)
 	s := planSpec("pwd; stat -c %a:%u .")
