@@ -91,8 +91,20 @@ func (r *rig) look() host {
 		Files:    dirs("/run/berth", "", ""),
 		Children: children(keeperPID(r.T)),
 	}
-	h.KeeperFDs = len(entries(fmt.Sprintf("/proc/%s/fd", keeperPID(r.T))))
+	h.KeeperFDs = openFDs(keeperPID(r.T))
 	return h
+}
+
+// openFDs counts the descriptors of a process, without the two that the Go
+// runtime opens when it first needs a timer.
+func openFDs(pid string) int {
+	n := 0
+	for _, fd := range entries("/proc/" + pid + "/fd") {
+		if link, _ := os.Readlink("/proc/" + pid + "/fd/" + fd); link != "anon_inode:[eventpoll]" && link != "anon_inode:[eventfd]" {
+			n++
+		}
+	}
+	return n
 }
 
 // same waits until the host is as it was: systemd collects units in its own time.
