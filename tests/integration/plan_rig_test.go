@@ -147,7 +147,7 @@ func planCompile(t testing.TB, bundle string, s *specs.Spec, r compile.Request) 
 	if err := append(findings, spec.Validate(decoded)...).Err(); err != nil {
 		t.Fatal(err)
 	}
-	r.Spec, r.Bundle, r.ID, r.Facts = decoded, bundle, "plan-test", planFacts(t)
+	r.Spec, r.Bundle, r.Facts = decoded, bundle, planFacts(t)
 	p, err := compile.Container(r)
 	if err != nil {
 		t.Fatal(err)
