@@ -13,8 +13,7 @@ import (
 )
 
 func (a *app) planCommand() *cobra.Command {
-	var id string
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "plan BUNDLE",
 		Short: "Show every system call that creating a container would make",
 		Long: "Compile the bundle as berthd would and print the plan, one system call a line. Nothing is executed and\n" +
@@ -26,20 +25,14 @@ func (a *app) planCommand() *cobra.Command {
 			}
 			return completeDirs(cmd, args, word)
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return a.plan(args[0], id) },
+		RunE: func(_ *cobra.Command, args []string) error { return a.plan(args[0]) },
 	}
-	cmd.Flags().StringVar(&id, "id", "", "`ID` of the container (default the name of the bundle's directory)")
-	_ = cmd.RegisterFlagCompletionFunc("id", cobra.NoFileCompletions)
-	return cmd
 }
 
-func (a *app) plan(dir, id string) error {
+func (a *app) plan(dir string) error {
 	bundle, err := filepath.Abs(dir)
 	if err != nil {
 		return fmt.Errorf("find bundle %q: %w", dir, err)
-	}
-	if id == "" {
-		id = filepath.Base(bundle)
 	}
 	s, findings, err := spec.LoadBundle(bundle)
 	if err == nil {
@@ -55,7 +48,7 @@ func (a *app) plan(dir, id string) error {
 	} else if err != nil {
 		return fmt.Errorf("plan %q: %w", dir, err)
 	}
-	program, err := compile.Container(compile.Request{Spec: s, Bundle: bundle, Facts: facts, ID: id})
+	program, err := compile.Container(compile.Request{Spec: s, Bundle: bundle, Facts: facts})
 	if err != nil {
 		return fmt.Errorf("plan %q: %w", dir, listed(err))
 	}

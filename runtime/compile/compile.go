@@ -33,8 +33,6 @@ type Request struct {
 	// Bundle is the absolute path of the directory that relative paths start from.
 	Bundle string
 	Facts  kernel.Facts
-	// ID names the container's session keyring.
-	ID string
 	// ListenFDs are the names of the sockets that the program inherits as fds
 	// 3 and up, with LISTEN_FDS and LISTEN_FDNAMES. See sd_listen_fds(3).
 	ListenFDs []string
@@ -110,7 +108,7 @@ func (c *compiler) entry() {
 // fork, because a session is not inherited with its leadership.
 func (c *compiler) session() {
 	c.Call("make session", unix.SYS_SETSID)
-	c.Call("join session keyring", unix.SYS_KEYCTL, plan.Lit(unix.KEYCTL_JOIN_SESSION_KEYRING), c.String("berth-"+c.ID)).
+	c.Call("make session keyring", unix.SYS_KEYCTL, plan.Lit(unix.KEYCTL_JOIN_SESSION_KEYRING), plan.Lit(0)).
 		Tolerate(unix.ENOSYS, unix.EPERM, unix.EDQUOT)
 	c.Call("reset umask", unix.SYS_UMASK, plan.Lit(0))
 }

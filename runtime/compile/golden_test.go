@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 // Few capabilities keep the golden files short.
 func request(t testing.TB, name string) Request {
 	t.Helper()
-	r := Request{Spec: load(t, name), Bundle: "/bundle", ID: "c1", Facts: kernel.Facts{Major: 6, Minor: 1, LastCap: 2}}
+	r := Request{Spec: load(t, name), Bundle: "/bundle", Facts: kernel.Facts{Major: 6, Minor: 1, LastCap: 2}}
 	switch name {
 	case "runc-spec", "crun-spec":
 		r.Facts.LastCap = 40

@@ -1,7 +1,9 @@
 package lifecycle
 
 import (
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -85,6 +87,9 @@ var settable = map[string]bool{
 	"Description": true, "Documentation": true, "RuntimeMaxUSec": true, "RuntimeRandomizedExtraUSec": true, "TimeoutStopUSec": true,
 	"After": true, "Before": true, "Requires": true, "Requisite": true, "Wants": true, "BindsTo": true, "PartOf": true, "Upholds": true, "Conflicts": true,
 }
+
+// SettableProperties are the names that CreateRequest.ScopeProperties may have, sorted.
+func SettableProperties() []string { return slices.Sorted(maps.Keys(settable)) }
 
 func checkProperties(props []unit.Property) error {
 	var refused []string

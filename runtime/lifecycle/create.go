@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -102,7 +103,7 @@ type creation struct {
 	r    CreateRequest
 	undo undoStack
 
-	prepared prepared
+	prepared *prepared
 	files    handles
 }
 
@@ -120,7 +121,7 @@ func (cr *creation) run(ctx context.Context) error {
 
 // prepare does all that can be done without changing anything.
 func (cr *creation) prepare(context.Context) (err error) {
-	cr.prepared, err = prepare(cr.m.cfg.Facts, cr.r)
+	cr.prepared, err = cr.m.prepare(cr.r)
 	if err != nil {
 		return err
 	}
@@ -130,9 +131,17 @@ func (cr *creation) prepare(context.Context) (err error) {
 	cr.c.mu.Lock()
 	defer cr.c.mu.Unlock()
 	rec := &cr.c.rec
-	rec.Annotations, rec.OCIVersion, rec.Terminal = cr.prepared.annotations, cr.prepared.ociVersion, cr.prepared.terminal
+	rec.Annotations, rec.OCIVersion, rec.Terminal = annotations(cr.prepared, cr.r), cr.prepared.ociVersion, cr.prepared.terminal
 	cr.c.changed()
 	return nil
+}
+
+// annotations are those of the bundle with those of the request over them.
+func annotations(p *prepared, r CreateRequest) map[string]string {
+	all := make(map[string]string, len(p.annotations)+len(r.Annotations))
+	maps.Copy(all, p.annotations)
+	maps.Copy(all, r.Annotations)
+	return all
 }
 
 // reserve comes before the first change of the host, so that a restart knows what to look for.
@@ -166,10 +175,10 @@ func (cr *creation) open(context.Context) error {
 func (cr *creation) launch(ctx context.Context) error {
 	request := keeper.LaunchRequest{Key: cr.r.ID}
 	var err error
-	if request.Handles, err = cr.files.inOrder(cr.prepared.program.Handles); err != nil {
+	if request.Handles, err = cr.files.inOrder(cr.prepared.handles); err != nil {
 		return err
 	}
-	if request.Plan, err = sealedPlan(cr.prepared.program); err != nil {
+	if request.Plan, err = sealedPlan(cr.prepared.plan); err != nil {
 		return err
 	}
 	defer request.Plan.Close() //nolint:errcheck // memory

@@ -10,7 +10,6 @@ import (
 
 	"github.com/berth-project/berth/runtime/compile"
 	"github.com/berth-project/berth/runtime/journal"
-	"github.com/berth-project/berth/runtime/plan"
 )
 
 // handles are the files that a plan takes, by name, and the end of a pipe that is ours.
@@ -105,13 +104,13 @@ func (h *handles) inOrder(names []string) ([]*os.File, error) {
 }
 
 // sealedPlan puts the plan into a memfd that nobody can change any more; see memfd_create(2).
-func sealedPlan(p *plan.Program) (*os.File, error) {
+func sealedPlan(plan []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate("berth-plan", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, fmt.Errorf("open plan: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "plan")
-	_, err = file.Write(p.Encode())
+	_, err = file.Write(plan)
 	if err == nil {
 		seals := unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)

@@ -31,6 +31,8 @@ type Manager struct {
 
 	hands hands
 
+	preparations preparations
+
 	mu         sync.Mutex
 	containers map[string]*Container // guarded by mu
 	damaged    map[string]error      // guarded by mu; ids whose record cannot be read

@@ -1,8 +1,11 @@
 package spec
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,35 +14,59 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LoadBundle reads dir/config.json, decodes and validates it. The error is for what is not in the
-// document: a dir that is not absolute, or config.json missing, a symbolic link or no regular file.
-// What is in the document is in the findings; the spec is nil where it is no JSON at all.
+// LoadBundle reads dir/config.json, decodes and validates it: [ReadConfig], then [Parse].
 func LoadBundle(dir string) (*specs.Spec, Findings, error) {
+	text, err := ReadConfig(dir)
+	if invalid := new(InvalidError); errors.As(err, &invalid) {
+		return nil, invalid.Findings, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s, findings := Parse(text)
+	return s, findings, nil
+}
+
+// Parse decodes and validates the text of a config.json. The spec is nil where it is no JSON at all.
+func Parse(text []byte) (*specs.Spec, Findings) {
+	s, findings := Decode(bytes.NewReader(text))
+	if s != nil {
+		findings = merge(findings, Validate(s))
+	}
+	return s, findings
+}
+
+// ReadConfig reads dir/config.json. The error is for a dir that is not absolute, and for a config.json
+// that is missing, a symbolic link, no regular file or, as an [*InvalidError], larger than [MaxConfigSize].
+func ReadConfig(dir string) ([]byte, error) {
 	if !filepath.IsAbs(dir) {
-		return nil, nil, fmt.Errorf("open bundle %q: it must be an absolute path", dir)
+		return nil, fmt.Errorf("open bundle %q: it must be an absolute path", dir)
 	}
 	file, err := openConfig(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer file.Close() //nolint:errcheck // nothing was written
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("open bundle: %w", err)
+		return nil, fmt.Errorf("open bundle: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("open %q: it must be a regular file, not %s", file.Name(), info.Mode().Type())
+		return nil, fmt.Errorf("open %q: it must be a regular file, not %s", file.Name(), info.Mode().Type())
 	case info.Size() > MaxConfigSize:
 		var rep report
 		rep.errorf("", refConfig, "%v", sizeError(info.Size(), ""))
-		return nil, rep.findings, nil
+		return nil, rep.findings.Err()
 	}
-	s, findings := Decode(file)
-	if s != nil {
-		findings = merge(findings, Validate(s))
+	text := make([]byte, info.Size()+1) // room to see that it has grown
+	n, err := io.ReadFull(file, text)
+	if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read %q: %w", file.Name(), cmp.Or(err, errGrows))
 	}
-	return s, findings, nil
+	return text[:n], nil
 }
+
+var errGrows = errors.New("it grows while it is read; try again")
 
 // openConfig follows no symbolic link from the bundle on: its owner may be anyone, and we are root. A FIFO
 // must not block us (openat2(2), RESOLVE_*; open(2), O_NONBLOCK).

@@ -54,7 +54,7 @@ func newRaw(ctx context.Context, b *bundle) (*raw, error) {
 	if err = errors.Join(err, findings.Err()); err != nil {
 		return nil, err
 	}
-	p, err := compile.Container(compile.Request{Spec: s, Bundle: b.dir, Facts: facts, ID: "bench"})
+	p, err := compile.Container(compile.Request{Spec: s, Bundle: b.dir, Facts: facts})
 	if err != nil {
 		return nil, err
 	}
