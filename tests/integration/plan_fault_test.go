@@ -121,12 +121,12 @@ func planFullSpec(t testing.TB, bundle string) *specs.Spec {
 		planMount("/dev/pts", "devpts", "devpts", "newinstance", "ptmxmode=0666"), planMount("/dev/shm", "tmpfs", "shm", "size=64k"),
 		planMount("/dev/mqueue", "mqueue", "mqueue"), planMount("/sys", "sysfs", "sysfs", "ro"), planMount("/sys/fs/cgroup", "cgroup", "cgroup", "ro"),
 		planMount("/srv/data", "bind", "data", "rbind", "rro", "nosuid", "rslave"), planMount("/etc/file", "bind", "data/file", "bind"))
-	s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/disk/loop", Type: "b", Major: 7, Minor: 300, GID: ptrTo[uint32](6)}}
+	s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/disk/loop", Type: "b", Major: 7, Minor: 300, GID: planPtr[uint32](6)}}
 	s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = []string{"/srv/masked", "/etc/masked", "/nonexistent"}, []string{"/srv/ro", "/proc/sys", "/nonexistent"}
 	s.Linux.RootfsPropagation = "rslave"
 	s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.shmmax": "65536"}
 	p := s.Process
-	p.Cwd, p.NoNewPrivileges, p.OOMScoreAdj = "/srv/cwd", true, ptrTo(500)
+	p.Cwd, p.NoNewPrivileges, p.OOMScoreAdj = "/srv/cwd", true, planPtr(500)
 	p.User = specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{5}}
 	p.Capabilities = planCaps("CAP_KILL CAP_CHOWN", "CAP_KILL", "CAP_KILL", "CAP_KILL", "CAP_KILL")
 	p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 64, Hard: 128}}

@@ -226,7 +226,7 @@ func TestPlanWritesToNoOtherProc(t *testing.T) {
 	}
 	s := planSpec("cat /proc/sys/kernel/shmmax /proc/self/oom_score_adj")
 	s.Mounts = s.Mounts[1:]
-	s.Linux.Sysctl, s.Process.OOMScoreAdj = map[string]string{"kernel.shmmax": "65536", "net.ipv4.ip_forward": "1"}, ptrTo(400)
+	s.Linux.Sysctl, s.Process.OOMScoreAdj = map[string]string{"kernel.shmmax": "65536", "net.ipv4.ip_forward": "1"}, planPtr(400)
 	if got := planRun(t, bundle, s); got != "image's\nimage's" {
 		t.Errorf("files of the image: %q", got)
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/berth-project/berth/runtime/compile"
 )
 
-func ptrTo[T any](v T) *T { return &v }
+// planPtr is for the optional numbers of a configuration.
+func planPtr[T any](v T) *T { return &v }
 
 // planCase is one container: a change to planSpec, a script, and its output.
 type planCase struct {
@@ -73,7 +74,7 @@ func TestPlanProcess(t *testing.T) {
 		{name: "ids", change: func(s *specs.Spec) { s.Process.User = specs.User{UID: 1000, GID: 100, AdditionalGids: []uint32{5, 10}} },
 			script: "grep -E '^(Uid|Gid|Groups):' /proc/self/status", want: "Uid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\nGroups:\t5 10 "},
 		{name: "CVE-2022-36109 groups of root", script: "grep ^Groups: /proc/self/status", want: "Groups:\t "},
-		{name: "umask", change: func(s *specs.Spec) { s.Process.User.Umask = ptrTo[uint32](0o027) }, script: "umask", want: "0027"},
+		{name: "umask", change: func(s *specs.Spec) { s.Process.User.Umask = planPtr[uint32](0o027) }, script: "umask", want: "0027"},
 		{name: "default umask", script: "umask", want: "0022"},
 		{name: "no capabilities", script: capLines, want: caps(none, none, none, none, none)},
 		{name: "no capabilities, user", change: user(1000), script: capLines, want: caps(none, none, none, none, none)},
@@ -102,11 +103,11 @@ func TestPlanProcess(t *testing.T) {
 		{name: "default RLIMIT_NOFILE", script: "ulimit -Sn", want: "1024"},
 		{name: "noNewPrivileges", change: func(s *specs.Spec) { s.Process.NoNewPrivileges = true }, script: "grep NoNewPrivs /proc/self/status", want: "NoNewPrivs:\t1"},
 		{name: "new privileges", script: "grep NoNewPrivs /proc/self/status", want: "NoNewPrivs:\t0"},
-		{name: "oomScoreAdj", change: func(s *specs.Spec) { s.Process.OOMScoreAdj = ptrTo(543) }, script: "cat /proc/self/oom_score_adj", want: "543"},
+		{name: "oomScoreAdj", change: func(s *specs.Spec) { s.Process.OOMScoreAdj = planPtr(543) }, script: "cat /proc/self/oom_score_adj", want: "543"},
 		{name: "oomScoreAdj without a proc mount", change: func(s *specs.Spec) {
-			s.Process.OOMScoreAdj, s.Mounts = ptrTo(543), append(s.Mounts[1:], specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"ro"}})
+			s.Process.OOMScoreAdj, s.Mounts = planPtr(543), append(s.Mounts[1:], specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"ro"}})
 		}, script: "cat /proc/self/oom_score_adj", want: "543"},
-		{name: "lowered oomScoreAdj", require: planNeedsResource, change: func(s *specs.Spec) { s.Process.OOMScoreAdj = ptrTo(-500) }, script: "cat /proc/self/oom_score_adj", want: "-500"},
+		{name: "lowered oomScoreAdj", require: planNeedsResource, change: func(s *specs.Spec) { s.Process.OOMScoreAdj = planPtr(-500) }, script: "cat /proc/self/oom_score_adj", want: "-500"},
 		// proc_pid_stat(5): field 19 is nice, 40 the real-time priority, 41 the policy.
 		{name: "scheduler other", change: func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedOther, Nice: 7} }, script: planStat, want: "7 0 0"},
 		{name: "scheduler batch", change: func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Nice: 3} }, script: planStat, want: "3 0 3"},
