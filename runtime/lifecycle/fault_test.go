@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-project/berth/runtime/keeper"
 	"github.com/berth-project/berth/runtime/state"
 )
 
@@ -415,4 +416,24 @@ func TestDeleteFailsAndGoesOn(t *testing.T) {
 		t.Errorf("the next start did not finish it: %v", err)
 	}
 	wantNothing(t, w)
+}
+
+// TestOldNewsIsNoNews: the answer to a list may be delivered after a change that is newer.
+func TestOldNewsIsNoNews(t *testing.T) {
+	w := newWorld(t)
+	c := newContainer(w.manager(), state.Record{ID: "web"})
+	for _, r := range []keeper.Record{{PID: 5}, {PID: 5, Point: 1}, {PID: 5, Executed: true}, {PID: 5, Exited: true, Code: 3}} {
+		c.deliver(r)
+		if got := *c.latest.Load(); got != r {
+			t.Errorf("%+v is kept, want %+v", got, r)
+		}
+	}
+	c.deliver(keeper.Record{PID: 5, Executed: true})
+	if got := c.latest.Load(); !got.Exited {
+		t.Errorf("the exit is lost: %+v", got)
+	}
+	c.deliver(keeper.Record{PID: 6}) // another process with the same key
+	if got := c.latest.Load(); got.PID != 6 {
+		t.Errorf("%+v is kept", got)
+	}
 }

@@ -15,9 +15,36 @@ import (
 // leftoverTimeout bounds how long the exit of a leader waits for the end of what it left behind.
 const leftoverTimeout = 30 * time.Second
 
-// deliver leaves a record for watch. Records are whole, so only the newest counts.
+// deliver leaves a record for watch. Records are whole, so only the one that is furthest counts: that of a list may
+// come after news that is newer.
 func (c *Container) deliver(r keeper.Record) {
-	c.latest.Store(&r)
+	for {
+		old := c.latest.Load()
+		if old != nil && old.PID == r.PID && progress(*old) > progress(r) {
+			return
+		}
+		if c.latest.CompareAndSwap(old, &r) {
+			c.wake()
+			return
+		}
+	}
+}
+
+// progress orders the records of one process.
+func progress(r keeper.Record) int {
+	switch {
+	case r.Exited:
+		return 3
+	case r.Executed || r.Failed:
+		return 2
+	case r.Point > 0:
+		return 1
+	}
+	return 0
+}
+
+// wake makes watch look at the newest record.
+func (c *Container) wake() {
 	select {
 	case c.kick <- struct{}{}:
 	default:
@@ -41,9 +68,8 @@ func (c *Container) watch() {
 
 // step brings the container to where its process is.
 func (c *Container) step(ctx context.Context) {
-	p := *c.latest.Load()
-	if c.observe(p) {
-		c.exit(ctx, p)
+	if p := c.latest.Load(); p != nil && c.observe(*p) {
+		c.exit(ctx, *p)
 	}
 }
 
@@ -51,6 +77,9 @@ func (c *Container) step(ctx context.Context) {
 func (c *Container) observe(p keeper.Record) (exited bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if p.PID != c.rec.PID { // of a process that had the key before, or launch will look again
+		return false
+	}
 	c.proc = p
 	defer c.changed()
 	switch c.rec.Phase {
