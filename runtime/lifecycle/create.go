@@ -65,7 +65,7 @@ func (m *Manager) Create(ctx context.Context, r CreateRequest) (*Container, erro
 	})
 	ctx, c.abort = context.WithCancelCause(ctx)
 	defer c.abort(nil)
-	defer context.AfterFunc(m.ctx, func() { c.abort(errClosed) })()
+	defer context.AfterFunc(m.closing, func() { c.abort(errClosed) })()
 	if err := m.claim(ctx, c); err != nil {
 		return nil, err
 	}
@@ -201,6 +201,7 @@ func (cr *creation) launch(ctx context.Context) error {
 	cr.c.rec.PID, cr.c.pidfd = launched.PID, launched.PIDFD
 	cr.c.changed()
 	cr.c.mu.Unlock()
+	cr.c.wake() // for a record that came before the reply
 	cr.undo.push(cr.killProcess)
 	return nil
 }

@@ -272,7 +272,7 @@ func TestCloseUndoesCreatesAndLeavesContainers(t *testing.T) {
 	w.eventually(func() bool { return len(m.List()) == 2 })
 	closed := make(chan struct{})
 	go func() { m.Close(); close(closed) }()
-	<-m.ctx.Done()
+	<-m.closing.Done()
 	close(hold)
 	if err := <-result; !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)

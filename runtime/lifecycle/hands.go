@@ -72,17 +72,17 @@ func (m *Manager) reconnect() bool {
 	for delay := firstRetry; ; delay = min(2*delay, lastRetry) {
 		timer := time.NewTimer(delay)
 		select {
-		case <-m.ctx.Done():
+		case <-m.closing.Done():
 			timer.Stop()
 			return false
 		case <-timer.C:
 		}
-		err := m.connect(m.ctx, m.reconcile)
+		err := m.connect(m.closing, m.reconcile)
 		if err == nil {
 			m.cfg.Logger.Info("the keeper is back")
 			return true
 		}
-		if m.ctx.Err() == nil {
+		if m.closing.Err() == nil {
 			m.cfg.Logger.Warn("connect to the keeper, trying again", "error", err)
 		}
 	}

@@ -17,11 +17,13 @@ import (
 
 // Manager holds the containers. All methods may be called from any goroutine.
 type Manager struct {
-	cfg    Config
-	store  *state.Store
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	cfg     Config
+	store   *state.Store
+	closing context.Context // ends when Close begins
+	close   context.CancelFunc
+	ctx     context.Context // ends when no create is under way any more
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 
 	// gate is held for reading by every create from before its launch until it is over, and for writing by a
 	// reconciliation, which so never takes a half-made container for a leftover.
@@ -52,6 +54,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		containers: map[string]*Container{}, damaged: map[string]error{},
 	}
 	m.hands.lost = make(chan struct{}, 1)
+	m.closing, m.close = context.WithCancel(context.Background())
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	if err := m.recover(ctx); err != nil {
 		m.Close()
@@ -66,9 +69,10 @@ func (m *Manager) Close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
-	m.cancel()
-	m.gate.Lock() // creates under way have seen the cancellation
+	m.close()
+	m.gate.Lock() // creates under way are undone, for which the rest must be at work
 	m.gate.Unlock()
+	m.cancel()
 	m.hands.set(nil)
 	m.wg.Wait()
 	for _, c := range m.all() {
