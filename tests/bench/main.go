@@ -18,6 +18,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 type options struct {
 	rounds, parallel, idle int
+	peers                  bool
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -27,6 +28,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.rounds, "rounds", 60, "how often each thing is timed, one after the other, in turns")
 	flags.IntVar(&o.parallel, "parallel", 480, "operations with 16 clients at once; 0 leaves that part out")
 	flags.IntVar(&o.idle, "idle", 100, "idle containers whose memory is measured; 0 leaves that part out")
+	flags.BoolVar(&o.peers, "peers", true, "measure the peers, too")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -55,7 +57,7 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer berth.close()
-	if err := sequential(ctx, out, o.rounds, columns(b, raw, berth)); err != nil {
+	if err := sequential(ctx, out, o.rounds, columns(b, raw, berth, o.peers)); err != nil {
 		return err
 	}
 	if o.parallel > 0 {
