@@ -50,6 +50,7 @@ type JobError struct {
 	Result JobResult
 }
 
+// Error names the result.
 func (e *JobError) Error() string { return fmt.Sprintf("job ended with result %q", string(e.Result)) }
 
 // RefusedError tells that systemd, or the bus on its way, refused a request.
@@ -59,6 +60,7 @@ type RefusedError struct {
 	Err      error  // the D-Bus error, a dbus.Error
 }
 
+// Error is systemd's own sentence, with the property where it is known.
 func (e *RefusedError) Error() string {
 	if e.Property != "" {
 		return fmt.Sprintf("systemd refuses property %q: %v", e.Property, e.Err)

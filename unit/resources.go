@@ -15,6 +15,7 @@ type ResourceError struct {
 	Reason string
 }
 
+// Error quotes the JSON path and the value.
 func (e *ResourceError) Error() string {
 	return fmt.Sprintf("%s: value %q: %s", e.Path, e.Value, e.Reason)
 }

@@ -57,10 +57,11 @@ func (c *compiler) fork() {
 	c.Fork("fork into namespaces")
 }
 
+// openNamespace does not wait, whatever the path names: a FIFO is no namespace.
 func (c *compiler) openNamespace(ns specs.LinuxNamespace) plan.Slot {
 	fd := c.Slot(string(ns.Type) + "-ns")
 	c.Call("open "+string(ns.Type)+" namespace "+quote(ns.Path), unix.SYS_OPENAT, plan.Lit(unix.AT_FDCWD), c.String(ns.Path),
-		plan.Lit(unix.O_RDONLY|unix.O_CLOEXEC)).Into(fd)
+		plan.Lit(unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK)).Into(fd)
 	return fd
 }
 
