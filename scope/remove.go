@@ -69,13 +69,20 @@ func (m *Manager) Release(ctx context.Context, name string) error {
 	}
 	r := m.waiters.watchRemoval(name)
 	defer m.waiters.forgetRemoval(r)
-	abandoned := l.send(request{unit: name, path: pathOfUnit(name), method: scopeIface + ".Abandon"})
+	l.send(request{unit: name, path: pathOfUnit(name), method: scopeIface + ".Abandon"}) // why it is refused does not matter
 	stopped := l.send(request{unit: name, method: "StopUnit", args: []any{name, "replace"}})
-	<-abandoned // the reply to the second call comes after it; why it was refused does not matter
-	if err := (<-stopped).Err; err != nil {
-		if err = m.callError(request{unit: name}, err); errors.Is(err, ErrNoSuchUnit) {
-			return nil
+	select {
+	case call := <-stopped:
+		if err = call.Err; err != nil {
+			err = m.callError(request{unit: name}, err)
 		}
+	case <-ctx.Done(): // a systemd that does not answer is not waited for for ever
+		err = context.Cause(ctx)
+	}
+	switch {
+	case errors.Is(err, ErrNoSuchUnit):
+		return nil
+	case err != nil:
 		return wrap("release", name, err)
 	}
 	select {

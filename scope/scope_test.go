@@ -537,6 +537,27 @@ func TestOneJobTwoWaiters(t *testing.T) {
 	}
 }
 
+// TestReleaseEndsWithContext: a systemd that reads calls but does not answer holds nobody up, neither a delete nor the
+// end of the service that waits for it.
+func TestReleaseEndsWithContext(t *testing.T) {
+	_, f, m := setup(t, Config{})
+	f.add("berth-web.scope", 42)
+	f.mu.Lock() // every method of the fake needs it
+	defer f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	released := make(chan error, 1)
+	go func() { released <- m.Release(ctx, "berth-web.scope") }()
+	select {
+	case err := <-released:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for ever")
+	}
+}
+
 func TestWaitRemovedEndsWithContext(t *testing.T) {
 	_, f, m := setup(t, Config{})
 	f.add(testUnit, 1)
