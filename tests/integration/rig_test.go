@@ -49,7 +49,7 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() {
 		r.removeAll()
 		r.same(r.before)
-		c.Close()
+		r.client.Close()
 	})
 	return r
 }

@@ -119,9 +119,9 @@ func (r *rig) sawExit(events <-chan client.Event, id string, code int) {
 func TestCrashDuringCreate(t *testing.T) {
 	r := newRig(t)
 	bundle := r.bundle(nil, "/bin/sleep", "1000")
-	for round := range 25 {
+	for round := range 15 {
 		var wg sync.WaitGroup
-		for i := range 4 {
+		for i := range 16 {
 			wg.Go(func() {
 				id := fmt.Sprintf("crash-%d", i)
 				c, err := r.client.Create(r.ctx, id, bundle, client.CreateOptions{})
@@ -133,7 +133,7 @@ func TestCrashDuringCreate(t *testing.T) {
 			})
 		}
 		// Spread the kill over the time that the calls take.
-		spread := time.NewTimer(time.Duration(round) * time.Millisecond / 2)
+		spread := time.NewTimer(time.Duration(round) * 2 * time.Millisecond)
 		<-spread.C
 		if pid := mainPID(t, "berthd.service"); pid != 0 {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
