@@ -206,29 +206,6 @@ func TestPauseStopsTheClockOfThePayload(t *testing.T) {
 	r.must(c.Delete(r.ctx, true))
 }
 
-func TestExitBeforeStartReturns(t *testing.T) {
-	r := newRig(t)
-	bundle := r.bundle(nil, "/bin/false")
-	for range 30 {
-		c := r.create("quick", bundle, client.CreateOptions{})
-		r.must(c.Start(r.ctx))
-		if exit := r.wait(c); exit.Code != 1 || exit.Reason != "exit" {
-			t.Fatalf("exit %+v", exit)
-		}
-		r.must(c.Delete(r.ctx, false))
-	}
-}
-
-func TestForkBombIsDeleted(t *testing.T) {
-	r := newRig(t)
-	c := r.run("forks", r.sh(`for i in $(seq 300); do sleep 1000 & done; wait`), client.CreateOptions{})
-	eventually(t, func() bool {
-		ps, err := c.Processes(r.ctx)
-		return err == nil && len(ps) > 300
-	}, func() string { return "the payload does not fork" })
-	r.must(c.Delete(r.ctx, true))
-}
-
 func TestStdio(t *testing.T) {
 	r := newRig(t)
 	in, inWrite := r.pipe()
