@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/berth-project/berth/runtime/state"
 )
 
 // story is a life that is cut off somewhere. It ends early when a step fails.
@@ -333,6 +336,57 @@ func TestKeeperLostDuringCreate(t *testing.T) {
 	}
 	w.eventually(func() bool { _, err := m.hands.get(); return err == nil })
 	wantNothing(t, w)
+}
+
+// TestCreateWhileKeeperIsAway: a keeper that does not answer, or is just being started, holds no caller up.
+func TestCreateWhileKeeperIsAway(t *testing.T) {
+	w := newWorld(t)
+	m := w.manager()
+	hold := make(chan struct{})
+	w.mu.Lock()
+	w.hold["dial"] = hold
+	before := w.steps
+	w.mu.Unlock()
+	w.lose(false)
+	w.eventually(func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.steps > before }) // it dials
+	created := make(chan error, 1)
+	go func() {
+		_, err := m.Create(t.Context(), CreateRequest{ID: "web", Bundle: w.bundle})
+		created <- err
+	}()
+	select {
+	case err := <-created:
+		if !errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the keeper")
+	}
+	close(hold)
+	w.eventually(func() bool { _, err := m.hands.get(); return err == nil })
+	create(t, m, w, "other")
+}
+
+// TestReconcileLeavesCreatesAlone: a create that waits for the reconciliation has no process yet, which is no exit.
+func TestReconcileLeavesCreatesAlone(t *testing.T) {
+	w := newWorld(t)
+	m := w.manager()
+	c := newContainer(m, state.Record{ID: "web", Phase: state.Creating, Scope: "berth-web.scope"})
+	c.abort = func(err error) { t.Errorf("aborted: %v", err) }
+	if err := m.claim(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	defer m.wg.Done()
+	defer m.unclaim(c)
+	defer m.createOver()
+	conn, err := m.hands.get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.reconcile(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	c.step(t.Context())
 }
 
 func TestKeeperDied(t *testing.T) {

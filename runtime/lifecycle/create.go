@@ -57,6 +57,9 @@ func (m *Manager) Create(ctx context.Context, r CreateRequest) (*Container, erro
 	if err := r.check(); err != nil {
 		return nil, err
 	}
+	if _, err := m.hands.get(); err != nil { // else it would wait at the gate, whatever ctx says
+		return nil, fmt.Errorf("create container %q: %w", r.ID, err)
+	}
 	if r.Slice == "" {
 		r.Slice = m.cfg.Slice
 	}

@@ -19,6 +19,9 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
+// keeperTimeout bounds how long a keeper that does not answer is waited for before it is dialled again.
+const keeperTimeout = 20 * time.Second
+
 // hands is the connection to the keeper, or that there is none.
 type hands struct {
 	lost chan struct{} // room for one: the connection is gone
@@ -88,19 +91,24 @@ func (m *Manager) reconnect() bool {
 	}
 }
 
-// connect dials and reconciles before anybody else may use the connection.
+// connect dials and reconciles before anybody else may use the connection. Creates are not held up by the dialling:
+// systemd's socket takes the connection long before there is a keeper to answer.
 func (m *Manager) connect(ctx context.Context, reconcile func(context.Context, Keeper) error) error {
-	m.gate.Lock()
-	defer m.gate.Unlock()
 	select {
 	case <-m.hands.lost: // of a connection before
 	default:
 	}
-	conn, err := m.cfg.DialKeeper(ctx, m.onRecord, m.onLost)
+	limit, cancel := context.WithTimeout(ctx, keeperTimeout)
+	defer cancel()
+	conn, err := m.cfg.DialKeeper(limit, m.onRecord, m.onLost)
 	if err != nil {
 		return fmt.Errorf("connect to the keeper: %w", err)
 	}
-	if err := reconcile(ctx, conn); err != nil {
+	m.gate.Lock()
+	defer m.gate.Unlock()
+	limit, cancel = context.WithTimeout(ctx, keeperTimeout)
+	defer cancel()
+	if err := reconcile(limit, conn); err != nil {
 		conn.Close() //nolint:errcheck // it is of no use
 		return err
 	}

@@ -144,6 +144,7 @@ func (m *Manager) reconcile(ctx context.Context, conn Keeper) error {
 		known[r.Key] = true
 		switch {
 		case damaged != nil:
+		case c != nil && c.Info().Status == StatusCreating: // it waits at the gate; its launch deals with what has its key
 		case c == nil:
 			m.cfg.Logger.Warn("end a process that belongs to no container", "key", r.Key, "pid", r.PID)
 			if err := m.purge(ctx, conn, r.Key); err != nil {
@@ -186,8 +187,8 @@ func (c *Container) adopt(ctx context.Context, conn Keeper, r keeper.Record) err
 func (c *Container) adoptOrphan() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rec.Phase == state.Stopped || c.orphan {
-		return
+	if c.rec.Phase == state.Creating || c.rec.Phase == state.Stopped || c.orphan {
+		return // one that waits at the gate has no process yet
 	}
 	gone := keeper.Record{Key: c.id, PID: c.rec.PID, Executed: true, Exited: true, Code: -1}
 	if c.pidfd == nil {
