@@ -38,7 +38,16 @@ func (s *Store) WriteStart(id string) error {
 		return fmt.Errorf("open start FIFO %q: %w", path, err)
 	}
 	defer unix.Close(fd) //nolint:errcheck // the write has told
-	if _, err := unix.Write(fd, []byte{1}); err != nil {
+	return writeByte(fd, path)
+}
+
+// writeByte tells a reader that left since the open, killed or executed, as none at all.
+func writeByte(fd int, path string) error {
+	_, err := unix.Write(fd, []byte{1})
+	switch {
+	case errors.Is(err, unix.EPIPE):
+		return fmt.Errorf("write start FIFO %q: %w", path, ErrNobodyWaits)
+	case err != nil:
 		return fmt.Errorf("write start FIFO %q: %w", path, err)
 	}
 	return nil

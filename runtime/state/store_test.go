@@ -196,3 +196,27 @@ func TestFIFO(t *testing.T) {
 		t.Errorf("after the child is gone: %v", err)
 	}
 }
+
+// TestFIFOReaderLeaves between the open and the write: a child that is killed just then, or at a restart one that had its
+// byte before and is executed.
+func TestFIFOReaderLeaves(t *testing.T) {
+	s := open(t)
+	if err := s.Reserve(Record{ID: "web", Phase: Creating}); err != nil {
+		t.Fatal(err)
+	}
+	child, err := s.MakeFIFO("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer, err := os.OpenFile(child.Name(), os.O_WRONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	if err := child.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeByte(int(writer.Fd()), child.Name()); !errors.Is(err, ErrNobodyWaits) {
+		t.Errorf("got %v", err)
+	}
+}
