@@ -21,18 +21,18 @@ func runtimeAfterForkInChild()
 // child is everything the forked child needs. The parent fills it before the
 // fork and keeps it alive over it; the child sees its own copy.
 type child struct {
-	flags   uintptr // clone flags
-	pidfd   int32   // receives the pidfd, in the parent
-	ops     unsafe.Pointer
-	count   uintptr
-	data    unsafe.Pointer
-	report  uintptr
-	gaps    [][2]uint32 // ranges of fds to close: all but the handles, report and stdio
-	handles []handle
-	limit   unix.Rlimit // RLIMIT_NOFILE to give back to the payload
-	record  [2]uint64
-	left    [2]int32 // a pipe that ends when the forking process has left
-	ignore  sigaction
+	flags    uintptr // clone flags
+	pidfd    int32   // receives the pidfd, in the parent
+	ops      unsafe.Pointer
+	count    uintptr
+	data     unsafe.Pointer
+	report   uintptr
+	gaps     [][2]uint32 // ranges of fds to close: all but the handles, report and stdio
+	handles  []handle
+	limit    unix.Rlimit // RLIMIT_NOFILE to give back to the payload
+	record   [2]uint64
+	left     [2]int32 // a pipe that ends when the forking process has left
+	defaults sigaction
 }
 
 type handle struct {
@@ -42,6 +42,9 @@ type handle struct {
 
 // sigaction is the kernel's struct sigaction, all zero: SIG_DFL.
 type sigaction struct{ handler, flags, restorer, mask uint64 }
+
+// lastSignal is SIGRTMAX. See signal(7).
+const lastSignal = 64
 
 // How often an op with RetryAgain is repeated, and the exit status of a child
 // whose plan failed.
@@ -78,7 +81,7 @@ func fork(c *child) (pid uintptr, errno syscall.Errno) {
 
 // prepare shuts the child off from the parent: not dumpable (CVE-2016-9962),
 // no fd but the plan's handles, which move above the numbers that the plan
-// gives to the payload, and no ignored SIGPIPE.
+// gives to the payload, and no signal ignored because our own parent did.
 //
 //go:norace
 //go:nosplit
@@ -103,7 +106,9 @@ func (c *child) prepare() {
 	syscall.RawSyscall6(unix.SYS_CLOSE, c.report, 0, 0, 0, 0, 0)
 	c.report = fd
 	syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&c.limit)), 0, 0, 0)
-	syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGPIPE), uintptr(unsafe.Pointer(&c.ignore)), 0, 8, 0, 0)
+	for sig := uintptr(1); sig <= lastSignal; sig++ { // those with handlers have theirs taken away already
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&c.defaults)), 0, 8, 0, 0)
+	}
 }
 
 // run is the loop. plan.Decode has checked every offset it uses.

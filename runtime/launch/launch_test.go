@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -297,6 +298,8 @@ func TestFailureBeforeForkIsAnError(t *testing.T) {
 // TestNothingOfOursReachesThePayload opens fds that are not close-on-exec and
 // looks at what the payload has of them and of the parent's limits.
 func TestNothingOfOursReachesThePayload(t *testing.T) {
+	signal.Ignore(unix.SIGUSR2)
+	defer signal.Reset(unix.SIGUSR2)
 	for range 8 {
 		fd, err := unix.Open("/dev/null", unix.O_RDWR, 0)
 		if err != nil {
