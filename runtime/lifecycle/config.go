@@ -44,6 +44,8 @@ type Config struct {
 	StopTimeout   time.Duration // 0 means DefaultStopTimeout
 	ControlGroups string        // where the cgroup2 tree is mounted; "" means DefaultControlGroups
 	Proc          string        // where procfs is mounted; "" means DefaultProc
+
+	stuckTimeout time.Duration // for tests
 }
 
 func (cfg Config) withDefaults() Config {
@@ -70,6 +72,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.Proc == "" {
 		cfg.Proc = DefaultProc
+	}
+	if cfg.stuckTimeout == 0 {
+		cfg.stuckTimeout = stuckTimeout
 	}
 	return cfg
 }

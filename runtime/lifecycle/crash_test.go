@@ -274,6 +274,57 @@ func TestStrays(t *testing.T) {
 	wantNothing(t, w)
 }
 
+// TestRecoveryIsNotStuck: a scope that cannot be removed, because a process in it cannot be killed, is the trouble of one
+// container and of nobody else.
+func TestRecoveryIsNotStuck(t *testing.T) {
+	w := newWorld(t)
+	m, err := w.open(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleting, other := create(t, m, w, "deleting"), started(t, m, w, "other")
+	if err := deleting.markDeleting(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.store.Reserve(state.Record{ID: "undone", Phase: state.Creating}); err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	w.mu.Lock()
+	hold := make(chan struct{})
+	w.hold["scope remove"] = hold
+	w.scopes["berth-undone.scope"], w.scopes["berth-stray.scope"] = &fakeScope{}, &fakeScope{}
+	w.mu.Unlock()
+	opened := make(chan error, 1)
+	var again *Manager
+	go func() {
+		var err error
+		again, err = w.open(Config{stuckTimeout: 200 * time.Millisecond})
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(5 * time.Second):
+		close(hold)
+		t.Fatal("one scope holds up all")
+	}
+	if _, err := again.Create(t.Context(), CreateRequest{ID: "undone", Bundle: w.bundle}); !errors.Is(err, ErrContainerExists) {
+		t.Errorf("the id is free although its scope is there: %v", err)
+	}
+	w.exit("other", 3)
+	if c, err := again.Get("other"); err != nil || wait(t, c).ExitCode != 3 {
+		t.Errorf("the other container: %v, %+v", err, other.Info())
+	}
+	close(hold)
+	w.eventually(func() bool { _, err := again.Get("deleting"); return errors.Is(err, ErrNoSuchContainer) })
+	again.Close()
+	again = w.manager()
+	create(t, again, w, "undone")
+}
+
 func TestDamagedRecordIsLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	m, err := w.open(Config{})

@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/berth-project/berth/runtime/keeper"
 	"github.com/berth-project/berth/runtime/spec"
 	"github.com/berth-project/berth/runtime/state"
 	"github.com/berth-project/berth/unit"
 )
+
+// stuckTimeout is how long a recovery waits for what does not end, such as a process that hangs in a network file system
+// (state D), all containers together. Whatever that is, it is one container's trouble, not that of the service.
+const stuckTimeout = 20 * time.Second
 
 // recover puts everything in step after a start of the service, whenever the last one ended.
 func (m *Manager) recover(ctx context.Context) error {
@@ -22,20 +27,23 @@ func (m *Manager) recover(ctx context.Context) error {
 	if err := m.connect(ctx, m.reconcile); err != nil {
 		return err
 	}
+	limit, cancel := context.WithTimeout(ctx, m.cfg.stuckTimeout)
+	defer cancel()
 	for _, id := range undone {
-		if err := m.undoCreate(ctx, id); err != nil {
-			return err
+		if err := m.undoCreate(limit, id); err != nil {
+			m.cfg.Logger.Error("undo create; what is left is removed at the next start", "container", id, "error", err)
+			m.mu.Lock()
+			m.damaged[id] = err
+			m.mu.Unlock()
 		}
 	}
-	if err := m.removeStrayScopes(ctx); err != nil {
+	if err := m.removeStrayScopes(limit); err != nil {
 		return err
 	}
 	for _, c := range m.all() {
-		if err := m.resume(ctx, c); err != nil {
-			return err
-		}
+		m.resume(limit, c)
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // loadRecords enters the containers on disk and returns the ids of those that were never created. A record that
@@ -84,38 +92,62 @@ func (m *Manager) removeStrayScopes(ctx context.Context) error {
 		}
 		m.cfg.Logger.Warn("remove a scope that belongs to no container", "scope", name)
 		if err := m.cfg.Scopes.Remove(ctx, name); err != nil {
-			return fmt.Errorf("remove scope %q: %w", name, err)
+			m.cfg.Logger.Error("remove scope, the next start tries again", "scope", name, "error", err)
 		}
 	}
 	return nil
 }
 
 // resume takes up a container where the records say it is: what happened meanwhile is published now, a deletion that
-// had begun is finished.
-func (m *Manager) resume(ctx context.Context, c *Container) error {
-	select {
-	case <-c.kick:
-		c.step(ctx)
-	default:
-	}
-	c.readFrozen()
+// had begun is finished. Both go on when ctx ends.
+func (m *Manager) resume(ctx context.Context, c *Container) {
 	m.wg.Add(1)
 	go func() {
 		defer m.wg.Done()
 		c.watch()
 	}()
+	if err := c.await(ctx, c.caughtUp); err != nil {
+		m.cfg.Logger.Error("recover container, going on without its exit", "container", c.id, "error", err)
+	}
+	c.readFrozen()
 	c.mu.Lock()
 	rec := c.rec
 	c.mu.Unlock()
 	if rec.Phase == state.Starting { // the byte may not have been written, and a second one does no harm
 		if err := m.store.WriteStart(c.id); err != nil && !errors.Is(err, state.ErrNobodyWaits) {
-			return fmt.Errorf("start container %q: %w", c.id, err)
+			m.cfg.Logger.Error("start container", "container", c.id, "error", err)
 		}
 	}
 	if rec.Deleting {
-		return c.remove(ctx, Caller{})
+		m.finishDelete(ctx, c)
 	}
-	return nil
+}
+
+// finishDelete deletes, and returns before it is done when ctx ends.
+func (m *Manager) finishDelete(ctx context.Context, c *Container) {
+	if !m.begin() {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer m.wg.Done()
+		defer close(done)
+		if err := c.Delete(m.ctx, true); err != nil && m.ctx.Err() == nil {
+			m.cfg.Logger.Error("finish a deletion", "container", c.id, "error", err)
+		}
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// caughtUp tells whether all has been acted on that the keeper has said.
+func (c *Container) caughtUp() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.latest.Load()
+	return p == nil || p.PID != c.rec.PID || c.proc == *p && (!p.Exited || c.rec.Phase == state.Stopped)
 }
 
 // readFrozen looks whether the container is paused, which a crash may have left unsaved, and others may have changed.
@@ -137,6 +169,8 @@ func (m *Manager) reconcile(ctx context.Context, conn Keeper) error {
 		return fmt.Errorf("list processes: %w", err)
 	}
 	known := map[string]bool{}
+	limit, cancel := context.WithTimeout(ctx, m.cfg.stuckTimeout/2)
+	defer cancel()
 	for _, r := range records {
 		m.mu.Lock()
 		c, damaged := m.containers[r.Key], m.damaged[r.Key]
@@ -147,8 +181,12 @@ func (m *Manager) reconcile(ctx context.Context, conn Keeper) error {
 		case c != nil && c.Info().Status == StatusCreating: // it waits at the gate; its launch deals with what has its key
 		case c == nil:
 			m.cfg.Logger.Warn("end a process that belongs to no container", "key", r.Key, "pid", r.PID)
-			if err := m.purge(ctx, conn, r.Key); err != nil {
+			err := m.purge(limit, conn, r.Key)
+			if errors.Is(err, ErrUnavailable) {
 				return err
+			}
+			if err != nil {
+				m.cfg.Logger.Error("end a process, the next start tries again", "key", r.Key, "pid", r.PID, "error", err)
 			}
 		default:
 			if err := c.adopt(ctx, conn, r); err != nil {

@@ -591,7 +591,17 @@ func (f *fakeScopes) Release(ctx context.Context, name string) error {
 	return nil
 }
 
-func (f *fakeScopes) Remove(_ context.Context, name string) error {
+func (f *fakeScopes) Remove(ctx context.Context, name string) error {
+	f.w.mu.Lock()
+	hold := f.w.hold["scope remove"]
+	f.w.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	if err := f.w.step(f.age, "scope remove"); err != nil {
 		return err
 	}
