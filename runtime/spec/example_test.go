@@ -25,7 +25,9 @@ func ExampleValidate() {
 	// warning: color: unknown field: the runtime specification does not define it; it is ignored
 	// error: linux.seccomp: not supported yet: Berth installs no system call filter
 	// error: process.cwd: "tmp" is not an absolute path
-	// refuse config.json: linux.seccomp: not supported yet: Berth installs no system call filter; process.cwd: "tmp" is not an absolute path
+	// refuse config.json:
+	// linux.seccomp: not supported yet: Berth installs no system call filter
+	// process.cwd: "tmp" is not an absolute path
 }
 
 func ExampleParseMountOptions() {

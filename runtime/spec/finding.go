@@ -123,13 +123,16 @@ func (fs Findings) Err() error {
 // InvalidError says why a configuration is refused. Its findings are all of level [Error].
 type InvalidError struct{ Findings Findings }
 
-// Error joins the findings with "; ", so that the text stays one line.
+// Error is a line for one finding; several have a line each, after the first.
 func (e *InvalidError) Error() string {
 	texts := make([]string, len(e.Findings))
 	for i, f := range e.Findings {
 		texts[i] = f.String()
 	}
-	return "refuse config.json: " + strings.Join(texts, "; ")
+	if len(texts) == 1 {
+		return "refuse config.json: " + texts[0]
+	}
+	return "refuse config.json:\n" + strings.Join(texts, "\n")
 }
 
 // NotSupported reports whether nothing but missing features of Berth stands against the container.

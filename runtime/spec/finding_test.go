@@ -50,12 +50,15 @@ func TestFindingsErr(t *testing.T) {
 		t.Errorf("a warning is an error: %v", err)
 	}
 	err := fmt.Errorf("create: %w", Findings{warning, refused, invalid}.Err())
-	if got, want := err.Error(), "create: refuse config.json: b: not supported yet: missing; c: wrong"; got != want {
+	if got, want := err.Error(), "create: refuse config.json:\nb: not supported yet: missing\nc: wrong"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	var all *InvalidError
 	if !errors.As(err, &all) || len(all.Findings) != 2 || all.NotSupported() {
 		t.Errorf("got %+v", all)
+	}
+	if got, want := (Findings{invalid}).Err().Error(), "refuse config.json: c: wrong"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	if !errors.As(Findings{refused}.Err(), &all) || !all.NotSupported() {
 		t.Errorf("a missing feature alone does not count as one: %+v", all)
