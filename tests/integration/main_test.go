@@ -4,8 +4,13 @@ package integration
 
 import (
 	"os"
+	"runtime"
 	"testing"
 )
+
+// The main thread stays with the main goroutine, which only waits: it is the one that /proc/self shows, and it does
+// not end with its goroutine as the threads do that tests lock to change their namespaces or user.
+func init() { runtime.LockOSThread() }
 
 // requireBox skips a test outside the box, where it would act on the machine itself. On CI that is a failure: a
 // test that silently does not run is not green.
