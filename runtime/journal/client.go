@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +16,7 @@ import (
 type Client struct {
 	dir    string
 	socket *os.File
+	deaf   atomic.Bool // the last send has timed out
 }
 
 // Open makes a client; dir is where journald has its sockets, "" means DefaultDir. journald need not run.
@@ -49,7 +51,8 @@ type Entry struct {
 	Fields    []Field
 }
 
-// Send writes the entry. It waits a quarter of a second at most. Errors: ErrUnavailable.
+// Send writes the entry. It waits a quarter of a second at most, and not at all after it has done so in vain: a journald
+// that is stopped would otherwise slow everything down to four events a second. Errors: ErrUnavailable.
 func (c *Client) Send(e Entry) error {
 	data, err := e.encode()
 	if err != nil {
@@ -57,10 +60,15 @@ func (c *Client) Send(e Entry) error {
 	}
 	to := &unix.SockaddrUnix{Name: c.dir + "/socket"}
 	fd := int(c.socket.Fd())
-	err = retry(func() error { return unix.Sendmsg(fd, data, nil, to, unix.MSG_NOSIGNAL) })
-	if errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.ENOBUFS) {
-		err = sendSealed(fd, data, to)
+	flags := unix.MSG_NOSIGNAL
+	if c.deaf.Load() {
+		flags |= unix.MSG_DONTWAIT
 	}
+	err = retry(func() error { return unix.Sendmsg(fd, data, nil, to, flags) })
+	if errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.ENOBUFS) {
+		err = sendSealed(fd, data, to, flags)
+	}
+	c.deaf.Store(errors.Is(err, unix.EAGAIN))
 	if err != nil {
 		return fmt.Errorf("write journal record: %w: %w", ErrUnavailable, err)
 	}
@@ -69,7 +77,7 @@ func (c *Client) Send(e Entry) error {
 
 // sendSealed sends what is too large for a datagram as a sealed memfd and nothing else, which journald maps (src/journal/journald-native.c,
 // server_process_native_file).
-func sendSealed(fd int, data []byte, to unix.Sockaddr) error {
+func sendSealed(fd int, data []byte, to unix.Sockaddr, flags int) error {
 	mem, err := unix.MemfdCreate("journal-entry", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return fmt.Errorf("memfd: %w", err)
@@ -83,7 +91,7 @@ func sendSealed(fd int, data []byte, to unix.Sockaddr) error {
 	if _, err := unix.FcntlInt(uintptr(mem), unix.F_ADD_SEALS, seals); err != nil {
 		return fmt.Errorf("seal: %w", err)
 	}
-	return retry(func() error { return unix.Sendmsg(fd, nil, unix.UnixRights(mem), to, unix.MSG_NOSIGNAL) })
+	return retry(func() error { return unix.Sendmsg(fd, nil, unix.UnixRights(mem), to, flags) })
 }
 
 func (e Entry) encode() ([]byte, error) {

@@ -157,6 +157,33 @@ func TestSendDoesNotWaitForADeafJournald(t *testing.T) {
 	}
 }
 
+// TestDeafJournaldIsWaitedForOnce: not again for every event, and again when it has read.
+func TestDeafJournaldIsWaitedForOnce(t *testing.T) {
+	dir := t.TempDir()
+	l := listen(t, "unixgram", filepath.Join(dir, "socket"))
+	c := client(t, dir)
+	for c.Send(Entry{Message: "fill"}) == nil {
+	}
+	begin := time.Now()
+	for range 20 {
+		if err := c.Send(Entry{Message: "x"}); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if took := time.Since(begin); took > 10*sendTimeout {
+		t.Errorf("20 records took %s", took)
+	}
+	if _, err := l.Read(make([]byte, 1024)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(Entry{Message: "x"}); err != nil {
+		t.Errorf("after it has read: %v", err)
+	}
+	if c.deaf.Load() {
+		t.Error("it is not waited for any more")
+	}
+}
+
 func TestSendSurvivesRestart(t *testing.T) {
 	dir := t.TempDir()
 	c := client(t, dir)
