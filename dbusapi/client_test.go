@@ -180,12 +180,17 @@ func TestClientWaitSurvivesRestart(t *testing.T) {
 		done <- result{exit, err}
 	}()
 	eventually(t, "the wait to begin", func() bool { return len(fake.calls()) == 1 })
-	// The successor waits in line for the name, as systemd and the bus make a client wait for it.
+	// Between the two nobody has the name, and the client must not ask the bus to start somebody.
+	first.Close()
 	successor := connect(t, r.address, os.Getuid())
+	select {
+	case got := <-done:
+		t.Fatalf("without a server: %v", got.err)
+	case <-time.After(50 * time.Millisecond):
+	}
 	if _, err := successor.RequestName(wire.BusName, 0); err != nil {
 		t.Fatal(err)
 	}
-	first.Close()
 	if got := <-done; got.err == nil {
 		t.Errorf("the successor has no containers, yet %v", got.exit)
 	} else if client.Is(got.err, "org.freedesktop.DBus.Error.NoReply") {

@@ -74,13 +74,16 @@ func (c *Client) call(ctx context.Context, path dbus.ObjectPath, method string, 
 // readAttempts bounds how many deaths of berthd in a row a read survives.
 const readAttempts = 5
 
+// noReply is what the bus answers for a service that has left.
+const noReply = "org.freedesktop.DBus.Error.NoReply"
+
 // read is call for methods that change nothing: when berthd left the bus before it answered, it asks again, and
 // the bus starts berthd anew.
 func (c *Client) read(ctx context.Context, path dbus.ObjectPath, method string, args []any, out ...any) error {
 	var err error
 	for range readAttempts {
 		err = c.call(ctx, path, method, args, out...)
-		if !Is(err, "org.freedesktop.DBus.Error.NoReply") {
+		if !Is(err, noReply) {
 			break
 		}
 	}

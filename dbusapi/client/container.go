@@ -75,14 +75,19 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 	return c.call(ctx, "Delete", []any{force})
 }
 
-// Wait returns when the container has stopped. It survives restarts of berthd, which containers do not notice
-// either.
+// Wait returns when the container has stopped. It survives berthd, as containers do: when berthd stops, Wait goes
+// on when it is back, however long that takes, and does not start it.
 func (c *Container) Wait(ctx context.Context) (Exit, error) {
 	var (
 		code   int32
 		reason string
 	)
-	err := c.read(ctx, "Wait", &code, &reason)
+	err := c.call(ctx, "Wait", nil, &code, &reason)
+	for Is(err, noReply) {
+		if err = c.client.awaitService(ctx); err == nil {
+			err = c.call(ctx, "Wait", nil, &code, &reason)
+		}
+	}
 	return Exit{Code: int(code), Reason: reason}, err
 }
 
