@@ -45,6 +45,9 @@ func (f *createFlags) register(cmd *cobra.Command) {
 
 // options makes the bundle's absolute path and the options of Create. An error is a usage error.
 func (f *createFlags) options() (bundle string, o client.CreateOptions, err error) {
+	if f.bundle == "" {
+		return "", o, fmt.Errorf("the name of the bundle is empty")
+	}
 	if bundle, err = filepath.Abs(f.bundle); err != nil {
 		return "", o, fmt.Errorf("find bundle %q: %w", f.bundle, err)
 	}

@@ -40,7 +40,7 @@ func (a *app) plan(dir string) error {
 		err = findings.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("plan %q: %w", dir, listed(err))
+		return fmt.Errorf("plan %q: %w", dir, err)
 	}
 	facts, err := kernel.Probe()
 	if errors.Is(err, kernel.ErrUnsupported) {
@@ -50,7 +50,7 @@ func (a *app) plan(dir string) error {
 	}
 	program, err := compile.Container(compile.Request{Spec: s, Bundle: bundle, Facts: facts})
 	if err != nil {
-		return fmt.Errorf("plan %q: %w", dir, listed(err))
+		return fmt.Errorf("plan %q: %w", dir, err)
 	}
 	_, err = fmt.Fprint(a.stdout, program)
 	return err
@@ -60,17 +60,4 @@ func (a *app) warn(findings spec.Findings) {
 	for _, f := range findings {
 		fmt.Fprintf(a.stderr, "berthctl: warning: %v\n", f) //nolint:errcheck // as in report
 	}
-}
-
-// listed puts every finding on a line of its own.
-func listed(err error) error {
-	invalid, ok := errors.AsType[*spec.InvalidError](err)
-	if !ok {
-		return err
-	}
-	text := "config.json is refused"
-	for _, f := range invalid.Findings {
-		text += "\n" + f.String()
-	}
-	return errors.New(text)
 }

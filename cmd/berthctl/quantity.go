@@ -56,6 +56,9 @@ func parseSpan(s string) (uint64, error) {
 	if rest == "" {
 		return 0, fmt.Errorf("parse time span %q: it is empty", s)
 	}
+	if rest[0] == '-' {
+		return 0, fmt.Errorf("parse time span %q: it is negative", s)
+	}
 	var total uint64
 	for rest != "" {
 		number, tail := splitNumber(rest)

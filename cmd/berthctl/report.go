@@ -34,7 +34,7 @@ func failed(verb, id string, err error) error {
 
 // hint says what to do about an error whose text does not.
 func hint(err error) string {
-	const look = "See 'systemctl status berthd.service' and 'journalctl -u berthd.service'."
+	const look = "See 'systemctl status berthd.service berth-keeper.service' and 'journalctl -u berthd.service'."
 	var bus *client.Error
 	switch {
 	case !errors.As(err, &bus):

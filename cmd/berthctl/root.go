@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ var version = "0-dev"
 const (
 	statusFailure = 1
 	statusUsage   = 2
+	statusNotRun  = 125 // of run, where 1 and 2 may be the payload's; as env(1) and timeout(1) have it
 )
 
 // app is what every command shares: the standard streams and the global flags.
@@ -58,12 +60,24 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 	if status, ok := errors.AsType[statusError](err); ok {
 		return int(status)
 	}
+	status := statusFailure
 	if _, ok := errors.AsType[usageError](err); ok || !a.started {
-		a.report(fmt.Errorf("%w\nTry '%s --help'.", err, cmd.CommandPath()))
-		return statusUsage
+		status, err = statusUsage, fmt.Errorf("%w\nTry '%s --help'.", suggestion(err), cmd.CommandPath())
 	}
 	a.report(err)
-	return statusFailure
+	if cmd.Name() == "run" {
+		return statusNotRun
+	}
+	return status
+}
+
+// suggestion puts what cobra says about similar commands on one line.
+func suggestion(err error) error {
+	text, words, ok := strings.Cut(err.Error(), "\n\nDid you mean this?\n")
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("%s, did you mean %s?", text, strings.Join(strings.Fields(words), " or "))
 }
 
 // newRoot builds the tree of commands.

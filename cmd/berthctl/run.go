@@ -22,7 +22,8 @@ func (a *app) runCommand() *cobra.Command {
 		Use:   "run ID",
 		Short: "Create, start, wait for and delete a container",
 		Long: "Run a container with the standard streams of berthctl. Signals go to its program, its exit status becomes\n" +
-			"that of berthctl (128 and the signal's number when one killed it), and it is deleted afterwards.\n\n" +
+			"that of berthctl (128 and the signal's number when one killed it), and it is deleted afterwards. 125 says\n" +
+			"that it was not run to its end.\n\n" +
 			"With --detach it is only created and started, logs to the journal and stays. It also stays when berthctl\n" +
 			"itself is killed: 'berthctl delete --force' removes it.",
 		Args:              exactly("ID"),
