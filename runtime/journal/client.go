@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -99,6 +100,7 @@ func (e Entry) encode() ([]byte, error) {
 		{"MESSAGE", e.Message},
 		{"MESSAGE_ID", e.MessageID},
 		{"PRIORITY", strconv.Itoa(int(e.Priority))},
+		{"SYSLOG_IDENTIFIER", filepath.Base(os.Args[0])}, // for "journalctl -t", as sd_journal_send(3) sets it
 	}, e.Fields...)
 	var out []byte
 	for _, f := range fields {

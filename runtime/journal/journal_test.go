@@ -97,7 +97,7 @@ func TestSend(t *testing.T) {
 	}
 	buf := make([]byte, 4096)
 	n, err := server.Read(buf)
-	want := "MESSAGE=container web: started\nMESSAGE_ID=00112233445566778899aabbccddeeff\nPRIORITY=5\nCONTAINER_ID=web\n" +
+	want := "MESSAGE=container web: started\nMESSAGE_ID=00112233445566778899aabbccddeeff\nPRIORITY=5\nSYSLOG_IDENTIFIER=journal.test\nCONTAINER_ID=web\n" +
 		"NOTE\n\x09\x00\x00\x00\x00\x00\x00\x00two\nlines\n"
 	if string(buf[:n]) != want || err != nil {
 		t.Errorf("got %q, %v; want %q", buf[:n], err, want)
