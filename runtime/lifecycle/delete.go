@@ -48,9 +48,7 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 
 // remove takes the container away; each step may be done again by a later remove.
 func (c *Container) remove(ctx context.Context, caller Caller) error {
-	if err := c.markDeleting(); err != nil {
-		return fmt.Errorf("delete container %q: %w", c.id, err)
-	}
+	c.markDeleting()
 	if err := c.removeScope(ctx); err != nil {
 		return fmt.Errorf("delete container %q: %w", c.id, err)
 	}
@@ -75,16 +73,13 @@ func (c *Container) leave(caller Caller) {
 	c.m.unclaim(c)
 }
 
-func (c *Container) markDeleting() error {
+// markDeleting is for a restart, which finishes what has begun. Where that cannot be written, as on a full /run, deleting
+// is what helps.
+func (c *Container) markDeleting() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	rec := c.rec
-	rec.Deleting = true
-	if err := c.m.store.Save(rec); err != nil {
-		return err
-	}
-	c.rec = rec
-	return nil
+	c.rec.Deleting = true
+	c.save()
 }
 
 // removeScope returns when nothing of the container runs and its scope's name is free.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -416,6 +417,26 @@ func TestDeleteFailsAndGoesOn(t *testing.T) {
 		t.Errorf("the next start did not finish it: %v", err)
 	}
 	wantNothing(t, w)
+}
+
+// TestDeleteWithoutRoom: on a full state directory a container can be stopped and deleted, which makes room.
+func TestDeleteWithoutRoom(t *testing.T) {
+	w := newWorld(t)
+	m := w.manager()
+	c := started(t, m, w, "web")
+	w.eventually(func() bool { rec, err := m.store.Load("web"); return err == nil && rec.Phase == state.Running })
+	if err := os.Mkdir(filepath.Join(m.store.Path("web"), "state.json.new"), 0o700); err != nil { // no record can be written
+		t.Fatal(err)
+	}
+	if err := m.store.Save(state.Record{ID: "web"}); err == nil {
+		t.Fatal("a record was written")
+	}
+	if err := c.Delete(t.Context(), true); err != nil {
+		t.Error(err)
+	}
+	wantNothing(t, w)
+	wantEvents(t, w, -1)
+	create(t, m, w, "web")
 }
 
 // TestOldNewsIsNoNews: the answer to a list may be delivered after a change that is newer.
