@@ -87,6 +87,52 @@ func TestManual(t *testing.T) {
 	}
 }
 
+// TestDocuments checks that every command line of berthctl in the documents and the manual's examples is one.
+func TestDocuments(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := regexp.MustCompile("(?m)(?:^|[ `])berthctl +([a-z-][^`|#>\n]*)")
+	found := 0
+	for _, page := range append(pages, "../../README.md", filepath.Join(packaging, "man", "berthctl.1")) {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, isManual := strings.Cut(strings.ReplaceAll(string(data), `\-`, "-"), "\n.SH EXAMPLES")
+		if !isManual {
+			text = codeOf(string(data))
+		}
+		for _, m := range call.FindAllStringSubmatch(text, -1) {
+			found++
+			if err := checkLine(strings.Fields(m[1])); err != nil {
+				t.Errorf("%s: %q: %v", page, strings.TrimSpace(m[0]), err)
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d command lines found", found)
+	}
+}
+
+// codeOf is what stands in a page's code blocks and `spans`, one a line.
+func codeOf(page string) string {
+	block := regexp.MustCompile("(?ms)^```.*?^```|^    .*?$|`[^`\n]+`")
+	return strings.Join(block.FindAllString(page, -1), "\n")
+}
+
+func checkLine(words []string) error {
+	cmd, args, err := newRoot(&app{}).Find(words)
+	if err != nil {
+		return err
+	}
+	if err := cmd.ParseFlags(args); err != nil || len(args) == 0 { // without arguments it is the command's name
+		return err
+	}
+	return cmd.ValidateArgs(cmd.Flags().Args())
+}
+
 // TestProperties checks that show knows every property of the API.
 func TestProperties(t *testing.T) {
 	values := propertyMap(client.Properties{})
