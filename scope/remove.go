@@ -13,12 +13,15 @@ import (
 // it does nothing. When the bus is lost in the middle it begins again.
 func (m *Manager) Remove(ctx context.Context, name string) error {
 	for {
-		err := m.remove(ctx, name)
-		again := errors.Is(err, ErrDisconnected) && !errors.Is(err, ErrTimeout) && ctx.Err() == nil
-		if !again {
+		if err := m.remove(ctx, name); !interrupted(ctx, err) {
 			return wrap("remove", name, err)
 		}
 	}
+}
+
+// interrupted tells that the bus was lost in the middle of something that may be done again.
+func interrupted(ctx context.Context, err error) bool {
+	return errors.Is(err, ErrDisconnected) && !errors.Is(err, ErrTimeout) && ctx.Err() == nil
 }
 
 func (m *Manager) remove(ctx context.Context, name string) error {

@@ -224,6 +224,9 @@ func (m *Manager) undo(ctx context.Context, j *job, r StartRequest, created bool
 	}
 	if !created {
 		ours, err := m.holds(ctx, r)
+		for interrupted(ctx, err) {
+			ours, err = m.holds(ctx, r)
+		}
 		if err != nil || !ours {
 			return err
 		}
