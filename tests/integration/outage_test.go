@@ -168,18 +168,26 @@ func (r *rig) noticedNothing(f fleet) {
 
 // TestBusOutage restarts the bus, and kills it. Debian's dbus.service has no
 // Restart=: dbus.socket starts it again for the next connection, mostly ours.
+//
+// No scope may be started while the bus is dead and PID 1 does not know it yet:
+// for a scope with a Controller it then asks the bus who that is, and waits 90
+// seconds for a daemon that nobody but itself can start (bus_scope_track_controller
+// in src/core/dbus-scope.c, systemd 252 to 257). A restart goes another way.
 func TestBusOutage(t *testing.T) {
-	for name, outage := range map[string]func(){
-		"restarted": func() { output(t, "systemctl", "restart", "dbus.service") },
-		"killed":    func() { output(t, "systemctl", "kill", "--signal=KILL", "dbus.service") },
+	for name, outage := range map[string]struct {
+		systemctl []string
+		clients   int
+	}{
+		"restarted": {[]string{"restart"}, 4},
+		"killed":    {[]string{"kill", "--signal=KILL"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			f := r.newFleet()
 			for range 3 {
-				stop := r.traffic(4)
+				stop := r.traffic(outage.clients)
 				output(t, "systemctl", "reset-failed", "dbus.service", "dbus.socket") // they may start only so often
-				outage()
+				output(t, "systemctl", append(outage.systemctl, "dbus.service")...)
 				r.write(f.dir+"/open", "")
 				r.reconnect()
 				stop()
