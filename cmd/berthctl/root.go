@@ -49,6 +49,7 @@ func (e usageError) Unwrap() error { return e.error }
 func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(a)
+	strict(root)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -87,10 +88,13 @@ func newRoot(a *app) *cobra.Command {
 		Short: "Create, watch and control the containers of berthd",
 		Long: "berthctl creates, watches and controls OCI containers that are systemd scopes.\n" +
 			"It is a client of the D-Bus service org.berth1; berthctl(1) has the details.",
-		Version:          version,
-		SilenceErrors:    true,
-		SilenceUsage:     true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			a.started = true
+			return checkText(cmd, args)
+		},
 	}
 	root.SetVersionTemplate("berthctl {{.Version}}\n")
 	flags := root.PersistentFlags()
