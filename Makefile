@@ -97,6 +97,8 @@ install: $(PROGRAMS:%=bin/%)
 	$(call place,644,share/bash-completion/completions,$(wildcard packaging/completions/berthctl))
 	$(call place,644,share/zsh/vendor-completions,$(wildcard packaging/completions/_*))
 	$(call place,644,share/fish/vendor_completions.d,$(wildcard packaging/completions/*.fish))
+# On the running system itself: a package does this in its own way.
+	$(if $(DESTDIR),,@if [ -d /run/systemd/system ]; then systemctl daemon-reload && journalctl --update-catalog; fi)
 
 clean:
 	rm -rf bin build
