@@ -55,7 +55,7 @@ func serve(ctx context.Context, cfg config, env environment, logger *slog.Logger
 	}
 	n := len(s.manager.Load().List())
 	logger.Info("ready", "version", version, "containers", n)
-	s.notify("READY=1", fmt.Sprintf("STATUS=%d containers at the start.", n))
+	s.notify("READY=1", fmt.Sprintf("STATUS=Ready, containers found at the start: %d.", n))
 	select {
 	case <-ctx.Done():
 		s.notify("STOPPING=1")
