@@ -12,8 +12,9 @@ import (
 
 // Config configures a Manager. The zero value is a manager on the system bus that controls nothing.
 //
-// The callbacks are called one after the other from one goroutine that does nothing else, in the order of the
-// events; they may call the Manager, but not Close, which waits for them.
+// OnRequestStop and OnRemoved are called on the goroutine that reads the bus, in the order of the signals and before
+// Release, Remove or WaitRemoved return for the same scope: what is told of a scope is never taken for news of the next
+// one of that name. So they must not block, nor call the Manager.
 type Config struct {
 	// Address is the D-Bus address; empty means the system bus.
 	Address string
@@ -29,7 +30,8 @@ type Config struct {
 	OnRequestStop func(scope string)
 	// OnRemoved is called when systemd has unloaded a container's scope.
 	OnRemoved func(scope string)
-	// OnResync is called when the bus or systemd was away and is back: events may have been missed, List tells.
+	// OnResync is called, from a goroutine that does nothing else, when the bus or systemd was away and is back: events may have been
+	// missed, List tells. It may call the Manager, but not Close, which waits for it.
 	OnResync func()
 }
 

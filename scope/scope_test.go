@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -465,6 +467,26 @@ func signalTo(dest string, path dbus.ObjectPath, iface, member string, body ...a
 }
 
 // With a handler and no other name the manager's own connection is the controller.
+// TestEventsComeBeforeTheNameIsFree: else what is told of a scope would be taken for news of the next of its name.
+func TestEventsComeBeforeTheNameIsFree(t *testing.T) {
+	var removed atomic.Int32
+	_, f, m := setup(t, Config{OnRemoved: func(string) {
+		for range 1000 {
+			runtime.Gosched() // whoever could overtake does
+		}
+		removed.Add(1)
+	}})
+	for i := range int32(100) {
+		f.add(testUnit)
+		if err := m.Remove(t.Context(), testUnit); err != nil {
+			t.Fatal(err)
+		}
+		if n := removed.Load(); n != i+1 {
+			t.Fatalf("the name is free after %d of %d events", n, i+1)
+		}
+	}
+}
+
 func TestOwnController(t *testing.T) {
 	_, f, m := setup(t, Config{OnRequestStop: func(string) {}})
 	if err := m.Start(t.Context(), testRequest()); err != nil {

@@ -74,13 +74,13 @@ func (b *inbox) DeliverSignal(iface, member string, s *dbus.Signal) {
 	case jobRemoved:
 		b.m.waiters.jobRemoved(ev)
 	case unitRemoved:
-		b.m.waiters.unitRemoved(ev.unit)
 		if f := b.m.cfg.OnRemoved; f != nil && isOurs(ev.unit) {
-			b.m.calls.put(func() { f(ev.unit) })
+			f(ev.unit)
 		}
+		b.m.waiters.unitRemoved(ev.unit) // last: from now on the name may be another container's
 	case requestStop:
 		if f := b.m.cfg.OnRequestStop; f != nil {
-			b.m.calls.put(func() { f(ev.unit) })
+			f(ev.unit)
 		}
 	}
 }

@@ -18,10 +18,11 @@ type Container struct {
 	m  *Manager
 	id string
 
-	view    atomic.Pointer[view]
-	leaving atomic.Bool   // deletion has been published, the id is free as soon as gone is closed
-	gone    chan struct{} // closed when the id is free
-	op      chan struct{} // room for the one Start, Pause, Resume or Delete under way
+	view     atomic.Pointer[view]
+	unloaded atomic.Bool   // systemd has said that the scope is gone
+	leaving  atomic.Bool   // deletion has been published, the id is free as soon as gone is closed
+	gone     chan struct{} // closed when the id is free
+	op       chan struct{} // room for the one Start, Pause, Resume or Delete under way
 
 	latest atomic.Pointer[keeper.Record] // what the keeper said last
 	kick   chan struct{}                 // room for one: latest has changed
@@ -32,7 +33,6 @@ type Container struct {
 	pidfd       *os.File                // guarded by mu; nil when stopped
 	orphan      bool                    // guarded by mu; the keeper does not know the process any more
 	abort       context.CancelCauseFunc // set before anyone else sees the container; ends Create
-	unloaded    bool                    // guarded by mu; systemd has said that the scope is gone
 	overdue     bool                    // guarded by mu; Stop lost its patience
 	startCaller Caller                  // guarded by mu
 }

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/berth-project/berth/runtime/state"
 	"github.com/berth-project/berth/unit"
 )
 
@@ -102,10 +101,7 @@ func (c *Container) removeScope(ctx context.Context) error {
 
 // waitUnloaded returns when systemd has unloaded the empty scope. Mostly it has said so already.
 func (c *Container) waitUnloaded(ctx context.Context, scope string) error {
-	c.mu.Lock()
-	unloaded := c.unloaded
-	c.mu.Unlock()
-	if unloaded {
+	if c.unloaded.Load() {
 		return nil
 	}
 	limit, cancel := context.WithTimeout(ctx, unloadTimeout)
@@ -113,17 +109,14 @@ func (c *Container) waitUnloaded(ctx context.Context, scope string) error {
 	return c.m.cfg.Scopes.Release(limit, scope)
 }
 
-// ScopeRemoved tells that systemd has unloaded a scope. It may be left untold.
+// ScopeRemoved tells that systemd has unloaded a scope. It may be left untold, and does not wait for anything.
 func (m *Manager) ScopeRemoved(scope string) {
 	id, ok := unit.ParseScopeName(scope)
 	c, err := m.Get(id)
 	if !ok || err != nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.rec.Phase != state.Creating { // else it was the scope of the container before, of the same id
-		c.unloaded = true
-		c.changed()
+	if c.Info().Status != StatusCreating { // else it was the scope of the container before, of the same id
+		c.unloaded.Store(true)
 	}
 }

@@ -381,6 +381,27 @@ func TestScopeRemoved(t *testing.T) {
 	}
 }
 
+// TestNewsOfScopesDoesNotWait: it is told on the goroutine that reads the bus, while a container may be busy for long.
+func TestNewsOfScopesDoesNotWait(t *testing.T) {
+	w := newWorld(t)
+	m := w.manager()
+	c := started(t, m, w, "web")
+	c.mu.Lock()
+	told := make(chan struct{})
+	go func() {
+		m.ScopeRemoved("berth-web.scope")
+		m.StopScope("berth-web.scope")
+		close(told)
+	}()
+	select {
+	case <-told:
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the container")
+	}
+	c.mu.Unlock()
+	wait(t, c)
+}
+
 func TestStopScope(t *testing.T) {
 	w := newWorld(t)
 	m := w.manager()

@@ -144,7 +144,7 @@ func (m *Manager) GetByPID(_ context.Context, pid int) (*Container, error) {
 const maxPID = 1 << 22
 
 // StopScope stops the container of the scope, because systemd asks its controller to (RequestStop in
-// org.freedesktop.systemd1(5)), for example at shutdown. It does not wait.
+// org.freedesktop.systemd1(5)), for example at shutdown. It does not wait, and means the container of now.
 func (m *Manager) StopScope(scope string) {
 	id, ok := unit.ParseScopeName(scope)
 	c, err := m.Get(id)
