@@ -3,9 +3,9 @@ package scope
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -478,7 +478,7 @@ func TestEventsComeBeforeTheNameIsFree(t *testing.T) {
 	}})
 	for i := range int32(100) {
 		f.add(testUnit)
-		if err := m.Remove(t.Context(), testUnit); err != nil {
+		if err := m.Release(t.Context(), testUnit); err != nil {
 			t.Fatal(err)
 		}
 		if n := removed.Load(); n != i+1 {
