@@ -157,3 +157,24 @@ func checkCall(verb string, words []string) string {
 	}
 	return "no interface " + words[2]
 }
+
+// TestDocumentedPlan: the example of docs/plan.md is the plan of what "runc spec" writes, but for "..." and notes.
+func TestDocumentedPlan(t *testing.T) {
+	golden, err := os.ReadFile("../runtime/compile/testdata/runc-spec.plan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(documents(t)["docs/plan.md"], "\n    ")
+	example, _, _ = strings.Cut(example, "\n\n")
+	note := regexp.MustCompile(` {3,}\S.*$`)
+	for line := range strings.Lines(example) {
+		line = note.ReplaceAllString(strings.TrimSpace(line), "")
+		if line == "..." {
+			continue
+		}
+		like := strings.ReplaceAll(regexp.QuoteMeta(line), `\.\.\.`, ".*")
+		if !regexp.MustCompile(`(?m)^ *` + like + `$`).Match(golden) {
+			t.Errorf("docs/plan.md: no plan has the line %q", line)
+		}
+	}
+}
