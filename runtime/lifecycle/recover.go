@@ -37,7 +37,7 @@ func (m *Manager) recover(ctx context.Context) error {
 			m.mu.Unlock()
 		}
 	}
-	if err := m.removeStrayScopes(limit); err != nil {
+	if err := m.removeStrayScopes(ctx, limit); err != nil {
 		return err
 	}
 	for _, c := range m.all() {
@@ -79,8 +79,8 @@ func (m *Manager) undoCreate(ctx context.Context, id string) error {
 	return m.store.Remove(id)
 }
 
-// removeStrayScopes removes scopes of ours that nobody has a record of.
-func (m *Manager) removeStrayScopes(ctx context.Context) error {
+// removeStrayScopes removes scopes of ours that nobody has a record of, as far as limit lets it.
+func (m *Manager) removeStrayScopes(ctx, limit context.Context) error {
 	names, err := m.cfg.Scopes.List(ctx)
 	if err != nil {
 		return fmt.Errorf("list scopes: %w", err)
@@ -91,7 +91,7 @@ func (m *Manager) removeStrayScopes(ctx context.Context) error {
 			continue
 		}
 		m.cfg.Logger.Warn("remove a scope that belongs to no container", "scope", name)
-		if err := m.cfg.Scopes.Remove(ctx, name); err != nil {
+		if err := m.cfg.Scopes.Remove(limit, name); err != nil {
 			m.cfg.Logger.Error("remove scope, the next start tries again", "scope", name, "error", err)
 		}
 	}

@@ -616,7 +616,10 @@ func (f *fakeScopes) Remove(ctx context.Context, name string) error {
 	return f.w.step(f.age, "scope removed")
 }
 
-func (f *fakeScopes) List(context.Context) ([]string, error) {
+func (f *fakeScopes) List(ctx context.Context) ([]string, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err := f.w.step(f.age, "scope list"); err != nil {
 		return nil, err
 	}
