@@ -476,6 +476,33 @@ func TestKeeperDied(t *testing.T) {
 	wantNothing(t, w)
 }
 
+// TestBothDiedBeforeTheByte: the intent to start was saved, then service and keeper died. What is shown as running runs.
+func TestBothDiedBeforeTheByte(t *testing.T) {
+	w := newWorld(t)
+	m, err := w.open(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, m, w, "web")
+	rec, err := m.store.Load("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Phase = state.Starting
+	if err := m.store.Save(rec); err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	p := w.procs["web"]
+	t.Cleanup(func() { p.cmd.Process.Kill(); <-p.done })
+	w.lose(true)
+	c, err := w.manager().Get("web")
+	if err != nil || c.Info().Status != StatusRunning {
+		t.Fatalf("%v, %+v", err, c.Info())
+	}
+	w.eventually(func() bool { w.mu.Lock(); defer w.mu.Unlock(); return p.rec.Executed })
+}
+
 func (w *world) eventually(cond func() bool) {
 	w.t.Helper()
 	for end := time.Now().Add(10 * time.Second); !cond(); {

@@ -245,7 +245,10 @@ func (c *Container) adoptOrphan() {
 	}
 	c.orphan = true
 	c.m.cfg.Logger.Warn("container lives on without the keeper that made it", "container", c.id, "pid", c.rec.PID)
-	if c.rec.Phase == state.Starting { // it has had its byte, and is alive
+	if c.rec.Phase == state.Starting { // it is alive and goes on with its byte, which a crash may have kept back
+		if err := c.m.store.WriteStart(c.id); err != nil && !errors.Is(err, state.ErrNobodyWaits) {
+			c.m.cfg.Logger.Error("start container", "container", c.id, "error", err)
+		}
 		c.deliver(keeper.Record{Key: c.id, PID: c.rec.PID, Executed: true})
 	}
 	c.m.wg.Add(1)
