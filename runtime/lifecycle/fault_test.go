@@ -374,8 +374,10 @@ func TestScopeRemoved(t *testing.T) {
 	m.ScopeRemoved("berth-web.scope")
 	m.ScopeRemoved("berth-other.scope")
 	m.ScopeRemoved("nonsense")
+	w.mu.Lock() // the exit is still being published
 	w.fail["scope release"] = errors.New("asked")
 	w.fail["scope remove"] = errors.New("asked")
+	w.mu.Unlock()
 	if err := c.Delete(t.Context(), false); err != nil {
 		t.Errorf("systemd was asked what it had told: %v", err)
 	}
