@@ -115,6 +115,9 @@ func (cr *creation) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		cr.prepare, cr.reserve, cr.open, cr.launch, cr.place, cr.await, cr.commit,
 	} {
+		if cr.m.closing.Err() != nil {
+			return errClosed // ctx is cancelled for it too, a moment later
+		}
 		if err := cause(ctx, step(ctx)); err != nil {
 			return err // decided now: the undoing makes the child say other things
 		}
