@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 )
 
 // job is a request that systemd answers with a job.
@@ -93,12 +94,19 @@ func (j *job) lost() error {
 // Stop stops the unit and waits for the job, so at most about the unit's TimeoutStopUSec. A scope that has a
 // controller is stopped by asking that, see Config.OnRequestStop.
 func (m *Manager) Stop(ctx context.Context, name string) error {
-	return wrap("stop", name, m.stop(ctx, name, nil))
+	return wrap("stop", name, m.stop(ctx, name, false))
 }
 
-// stop calls accepted, which may be nil, when the job exists.
-func (m *Manager) stop(ctx context.Context, name string, accepted func()) error {
-	j, err := m.begin(ctx, name, func(*link) (request, error) {
+// stop with killed is for a scope whose processes are not to end by themselves. It is abandoned first: systemd would
+// ask the controller and wait TimeoutStopUSec for it, also for one that died before it knew it (scope_start in
+// src/core/scope.c, bus_scope_send_request_stop in src/core/dbus-scope.c). And when nothing can join the scope any
+// more it is killed once more: a start job that was only queued before may have brought in a process, which, being
+// process 1 of its namespace, ignores the SIGTERM of the stop (pid_namespaces(7)).
+func (m *Manager) stop(ctx context.Context, name string, killed bool) error {
+	j, err := m.begin(ctx, name, func(l *link) (request, error) {
+		if killed {
+			l.send(abandon(name)) // of no interest: it may not run, not be loaded, not be a scope
+		}
 		return request{unit: name, method: "StopUnit", args: []any{name, "replace"}}, nil
 	})
 	if err != nil {
@@ -108,10 +116,15 @@ func (m *Manager) stop(ctx context.Context, name string, accepted func()) error 
 	if err := j.accepted(ctx); err != nil {
 		return err
 	}
-	if accepted != nil {
-		accepted()
+	if killed {
+		_ = m.Kill(ctx, name, "all", unix.SIGKILL) // mostly there is nothing; what matters is how the job ends
 	}
 	return j.ended(ctx)
+}
+
+// abandon is a call to the manager: the unit's own object would load the unit if it is gone.
+func abandon(name string) request {
+	return request{unit: name, method: "AbandonScope", args: []any{name}}
 }
 
 // wrap says what failed; nil stays nil.

@@ -40,13 +40,8 @@ func (m *Manager) remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// stopKilled stops a unit whose processes were killed, and kills again when nothing can join them any more: a start
-// job that was only queued the first time may have run since, and the process it brought in, process 1 of its
-// namespace, ignores the SIGTERM of the stop (pid_namespaces(7)), which then lasts TimeoutStopUSec.
 func (m *Manager) stopKilled(ctx context.Context, name string) error {
-	return wrap("stop", name, m.stop(ctx, name, func() {
-		_ = m.Kill(ctx, name, "all", unix.SIGKILL) // mostly there is nothing; what matters is how the job ends
-	}))
+	return wrap("stop", name, m.stop(ctx, name, true))
 }
 
 // failed tells the errors that end a removal. Not among them: that the unit is gone already, that it has no
@@ -72,7 +67,7 @@ func (m *Manager) Release(ctx context.Context, name string) error {
 	}
 	r := m.waiters.watchRemoval(name)
 	defer m.waiters.forgetRemoval(r)
-	l.send(request{unit: name, path: pathOfUnit(name), method: scopeIface + ".Abandon"}) // why it is refused does not matter
+	l.send(abandon(name)) // why it is refused does not matter
 	stopped := l.send(request{unit: name, method: "StopUnit", args: []any{name, "replace"}})
 	select {
 	case call := <-stopped:
