@@ -83,7 +83,7 @@ func TestBoxJournalAcceptsLines(t *testing.T) {
 	mark := fmt.Sprintf("box-test-%d", os.Getpid())
 	output(t, "systemd-run", "--quiet", "--wait", "--collect", "--unit="+mark, "echo", mark)
 	output(t, "journalctl", "--sync")
-	if got := output(t, "journalctl", "--output=cat", "--unit="+mark, "_COMM=echo"); !strings.Contains(got, mark) {
+	if got := output(t, "journalctl", "--output=cat", "--unit="+mark, "--identifier=echo"); !strings.Contains(got, mark) {
 		t.Errorf("journal of the unit is %q, want %q in it", got, mark)
 	}
 }
