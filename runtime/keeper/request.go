@@ -18,7 +18,7 @@ func (s *server) launch(r *request, fds []int) (e encoder, give []int, refused *
 	}
 	started, err := s.cfg.Launcher.Start(fds[0], fds[1:])
 	if err != nil {
-		return e, nil, refuseError(strconv.Quote(r.key), err)
+		return e, nil, refuse(codeFailed, errnoOf(err), err.Error()) // the creator knows the key, and the step speaks for itself
 	}
 	p := &process{
 		record: Record{Key: r.key, PID: started.PID}, pidfd: started.PIDFD, report: started.Report, describe: started.Describe,

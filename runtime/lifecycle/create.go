@@ -201,7 +201,7 @@ func (cr *creation) launch(ctx context.Context) error {
 		launched, err = hands.Launch(ctx, request)
 	}
 	if err != nil {
-		return keeperFault(err)
+		return launchFault(err)
 	}
 	cr.c.mu.Lock()
 	cr.c.rec.PID, cr.c.pidfd = launched.PID, launched.PIDFD

@@ -481,3 +481,22 @@ func TestOldNewsIsNoNews(t *testing.T) {
 		t.Errorf("%+v is kept", got)
 	}
 }
+
+// TestDeletedIsNotListed: who hears of a deletion finds the container nowhere.
+func TestDeletedIsNotListed(t *testing.T) {
+	w := newWorld(t)
+	m := w.manager()
+	create(t, m, w, "web")
+	c, err := m.Get("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.leaving.Store(true) // as leave does before it publishes
+	defer c.leaving.Store(false)
+	if _, err := m.Get("web"); !errors.Is(err, ErrNoSuchContainer) {
+		t.Errorf("get: %v", err)
+	}
+	if list := m.List(); len(list) != 0 {
+		t.Errorf("list: %+v", list)
+	}
+}

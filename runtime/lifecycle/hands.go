@@ -177,3 +177,16 @@ func keeperFault(err error) error {
 	}
 	return err
 }
+
+// launchFault is keeperFault in the plan's own words: what failed is a step of the container, not of the keeper.
+func launchFault(err error) error {
+	if remote := new(keeper.RemoteError); errors.As(err, &remote) {
+		return planFault{remote}
+	}
+	return keeperFault(err)
+}
+
+type planFault struct{ *keeper.RemoteError }
+
+// Error is the step and its cause.
+func (f planFault) Error() string { return f.Text }

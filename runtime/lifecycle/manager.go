@@ -87,7 +87,7 @@ func (m *Manager) Close() {
 func (m *Manager) Get(id string) (*Container, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c := m.containers[id]; c != nil {
+	if c := m.containers[id]; c != nil && !c.leaving.Load() {
 		return c, nil
 	}
 	return nil, noSuchContainer(id)
@@ -97,12 +97,13 @@ func noSuchContainer(id string) error {
 	return faultf(ErrNoSuchContainer, "no container has the id %q", id)
 }
 
-// List is every container, sorted by id, those being created included.
+// List is every container, sorted by id, those being created included, but none whose deletion has been published.
 func (m *Manager) List() []Info {
-	all := m.all()
-	infos := make([]Info, len(all))
-	for i, c := range all {
-		infos[i] = c.Info()
+	var infos []Info
+	for _, c := range m.all() {
+		if !c.leaving.Load() {
+			infos = append(infos, c.Info())
+		}
 	}
 	return infos
 }
