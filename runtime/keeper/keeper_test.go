@@ -116,7 +116,7 @@ func TestLaunchRefused(t *testing.T) {
 	c, w := h.dial()
 	h.launcher.hold(func() error { return fmt.Errorf("load plan: %w", unix.EBADF) })
 	_, err := c.Launch(t.Context(), LaunchRequest{Key: "a", Plan: plan(t, "exit")})
-	wantRefusal(t, err, unix.EBADF, `keeper launch: "a": load plan: bad file descriptor`)
+	wantRefusal(t, err, unix.EBADF, `keeper launch: load plan: bad file descriptor`)
 	h.launcher.hold(nil)
 	h.launch(c, "a", "exit 0")
 	_, err = c.Launch(t.Context(), LaunchRequest{Key: "b", Plan: plan(t, "exit")})
