@@ -52,7 +52,7 @@ test-unit:
 	$(UNIT_TEST)
 
 test-race:
-	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 GOFLAGS='$(GOFLAGS) -race' $(UNIT_TEST)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(UNIT_TEST) -race
 
 test-box: build tools
 	$(call box_test,/)
